@@ -169,3 +169,23 @@ class Repository:
     default_branch: str | None = None
     object_format: str = "sha1"
     is_shallow: bool = False
+
+
+class CollectedCommit(NamedTuple):
+    """A commit as collected: everything git knows of it, the changed files still in git's own form.
+
+    ``diff`` is what :mod:`achievement_collector.facts.diff` reads; ``raw_message`` is set only where
+    decoding the message lost something; ``encoding`` is the commit's own encoding header.
+    """
+
+    sha: str
+    parents: tuple[str, ...]
+    author: Signature
+    authored: Stamp
+    committer: Signature
+    committed: Stamp
+    message: str
+    raw_message: bytes | None
+    encoding: str | None
+    diff: bytes
+    is_boundary: bool
