@@ -64,7 +64,11 @@ def parse_tag(raw: bytes) -> TagObject:
     head, _, message = raw.partition(b"\n\n")
     fields = dict(line.partition(b" ")[::2] for line in head.split(b"\n"))
     tagger, tagged = _signature(fields[b"tagger"], _UTF8) if b"tagger" in fields else (None, None)
-    for mark in (b"-----BEGIN PGP SIGNATURE-----", b"-----BEGIN SSH SIGNATURE-----", b"-----BEGIN SIGNED MESSAGE-----"):
+    for mark in (
+        b"-----BEGIN PGP SIGNATURE-----",
+        b"-----BEGIN SSH SIGNATURE-----",
+        b"-----BEGIN SIGNED MESSAGE-----",
+    ):
         message = message.partition(mark)[0]
     text, _ = _decode(message[:MAX_MESSAGE_BYTES], _UTF8)
     return TagObject(
@@ -89,11 +93,11 @@ def _known_codec(encoding: str) -> str:
     except (LookupError, ValueError):
         return _UTF8
     # "hex", "zlib" and their like are Python codecs, but no character sets
-    return info.name if info._is_text_encoding else _UTF8  # type: ignore[attr-defined]
+    return info.name if info._is_text_encoding else _UTF8
 
 
 def _decode(data: bytes, codec: str) -> tuple[str, bool]:
-    """The text and whether encoding it again gives ``data`` back. NUL, which databases refuse, is replaced."""
+    """The text, and whether it holds all of ``data``. NUL, which databases refuse, is replaced."""
     try:
         text = data.decode(codec)
         is_exact = True

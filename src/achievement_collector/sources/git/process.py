@@ -24,7 +24,13 @@ _SAFE_CONFIG = (
 )  # fmt: skip
 
 _KEPT_GIT_VARIABLES = frozenset(
-    {"GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM", "GIT_CEILING_DIRECTORIES", "GIT_EXEC_PATH"}
+    {
+        "GIT_CONFIG_GLOBAL",
+        "GIT_CONFIG_SYSTEM",
+        "GIT_CONFIG_NOSYSTEM",
+        "GIT_CEILING_DIRECTORIES",
+        "GIT_EXEC_PATH",
+    }
 )
 
 
@@ -60,7 +66,7 @@ def run_git(directory: Path, *arguments: str, stdin: bytes = b"", accept: Sequen
     Raises :class:`RepositoryError` when git is missing or ends with a status that is not in ``accept``.
     """
     try:
-        result = subprocess.run(  # noqa: S603
+        result = subprocess.run(
             git_command(directory, *arguments),
             input=stdin,
             capture_output=True,
@@ -79,8 +85,8 @@ def explain_failure(directory: Path, stderr: bytes) -> str:
     text = stderr.decode("utf-8", "replace").strip()
     if "dubious ownership" in text:
         return (
-            f"git refuses to read {directory}, because it belongs to another user; if you trust it, allow it with: "
-            f"git config --global --add safe.directory {directory}"
+            f"git refuses to read {directory}, because it belongs to another user; if you trust it, "
+            f"allow it with: git config --global --add safe.directory {directory}"
         )
     if "not a git repository" in text:
         return f"{directory} is not a git repository"
