@@ -1,0 +1,306 @@
+"""Writing facts. Every function may be called again with the same facts and changes nothing then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from achievement_collector.facts import (
+    CollectedCommit,
+    ContentFact,
+    Repository,
+    Signature,
+    Tag,
+    Trailer,
+    subject_of,
+)
+from achievement_collector.ledger.tables import (
+    checkouts,
+    commits,
+    content_facts,
+    repositories,
+    signatures,
+    tags,
+)
+
+_MANY = 500  # below every database's limit of parameters in one statement
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckout:
+    """A checkout and its repository as the ledger knows them.
+
+    ``digest`` is empty until the checkout was collected whole."""
+
+    id: int
+    repository_id: int
+    repository_key: str
+    digest: str
+    tips: tuple[str, ...]
+
+
+def find_checkout(connection: Connection, git_dir: str) -> StoredCheckout | None:
+    """The checkout with this git folder, None where it was never scanned."""
+    row = connection.execute(
+        sa.select(
+            checkouts.c.id,
+            checkouts.c.repository_id,
+            repositories.c.key,
+            checkouts.c.digest,
+            checkouts.c.tips,
+        )
+        .join(repositories)
+        .where(checkouts.c.git_dir == git_dir)
+    ).first()
+    if row is None:
+        return None
+    return StoredCheckout(row.id, row.repository_id, row.key, row.digest, tuple(json.loads(row.tips)))
+
+
+def add_checkout(
+    connection: Connection, repository: Repository, git_dir: str, roots: Sequence[str]
+) -> StoredCheckout:
+    """Stores a checkout seen for the first time and finds or makes its repository.
+
+    Clones with the same remote are one repository. Folders without a remote are the same repository when
+    they have the same name and share a root commit (``roots``); otherwise the key gets a number.
+    """
+    repository_id, key = _find_repository(connection, repository, roots)
+    if repository_id is None:
+        repository_id = connection.execute(
+            sa.insert(repositories).values(
+                key=key,
+                uid=key,
+                name=repository.name,
+                web_url=repository.web_url,
+                default_branch=repository.default_branch,
+                object_format=repository.object_format,
+            )
+        ).inserted_primary_key[0]  # type: ignore[index]
+    checkout_id = connection.execute(
+        sa.insert(checkouts).values(repository_id=repository_id, path=repository.path, git_dir=git_dir)
+    ).inserted_primary_key[0]  # type: ignore[index]
+    return StoredCheckout(checkout_id, repository_id, key, "", ())
+
+
+def _find_repository(
+    connection: Connection, repository: Repository, roots: Sequence[str]
+) -> tuple[int | None, str]:
+    key, number = repository.key, 1
+    while True:
+        row = connection.execute(sa.select(repositories.c.id).where(repositories.c.key == key)).first()
+        if row is None:
+            return None, key
+        if not repository.key.startswith("local/"):
+            return int(row.id), key
+        shared = connection.scalar(
+            sa.select(sa.func.count())
+            .select_from(commits)
+            .where(commits.c.repository_id == row.id, commits.c.sha.in_(list(roots)[:_MANY]))
+        )
+        if shared:
+            return int(row.id), key
+        number += 1
+        key = f"{repository.key}-{number}"
+
+
+def update_repository(
+    connection: Connection,
+    checkout: StoredCheckout,
+    repository: Repository,
+    mailmap: str,
+    ignored_revisions: str,
+) -> StoredCheckout:
+    """Stores what can change between scans; a repository that was renamed keeps its achievements' ids."""
+    values: dict[str, object] = {
+        "web_url": repository.web_url,
+        "default_branch": repository.default_branch,
+        "mailmap": mailmap,
+        "ignored_revisions": ignored_revisions,
+    }
+    renamed = not repository.key.startswith("local/") and repository.key != checkout.repository_key
+    if renamed and not connection.scalar(
+        sa.select(repositories.c.id).where(repositories.c.key == repository.key)
+    ):
+        values.update(key=repository.key, name=repository.name)
+        checkout = replace(checkout, repository_key=repository.key)
+    connection.execute(
+        sa.update(repositories).where(repositories.c.id == checkout.repository_id).values(**values)
+    )
+    connection.execute(sa.update(checkouts).where(checkouts.c.id == checkout.id).values(path=repository.path))
+    return checkout
+
+
+def known_shas(connection: Connection, repository_id: int) -> set[str]:
+    return set(connection.scalars(sa.select(commits.c.sha).where(commits.c.repository_id == repository_id)))
+
+
+class SignatureIds:
+    """Ids of signatures, remembered for the length of a scan."""
+
+    def __init__(self, connection: Connection) -> None:
+        rows = connection.execute(sa.select(signatures.c.id, signatures.c.name, signatures.c.email))
+        self._ids: dict[Signature, int] = {Signature(row.name, row.email): row.id for row in rows}
+
+    def add(self, connection: Connection, found: Iterable[Signature]) -> Mapping[Signature, int]:
+        """Ids of all signatures known now, ``found`` among them."""
+        new = {signature for signature in found if signature not in self._ids}
+        if new:
+            insert = _insert_new(connection, signatures)
+            connection.execute(insert, [{"name": name, "email": email} for name, email in sorted(new)])
+            pair = sa.tuple_(signatures.c.name, signatures.c.email)
+            listed = sorted(new)
+            for start in range(0, len(listed), _MANY // 2):
+                rows = connection.execute(
+                    sa.select(signatures.c.id, signatures.c.name, signatures.c.email).where(
+                        pair.in_([tuple(signature) for signature in listed[start : start + _MANY // 2]])
+                    )
+                )
+                self._ids.update((Signature(row.name, row.email), row.id) for row in rows)
+        return self._ids
+
+
+def add_commits(
+    connection: Connection,
+    repository_id: int,
+    batch: Sequence[tuple[CollectedCommit, tuple[Trailer, ...]]],
+    ids: SignatureIds,
+) -> None:
+    """Stores commits with their trailers; those already known stay as they are."""
+    known = ids.add(connection, [who for commit, _ in batch for who in (commit.author, commit.committer)])
+    connection.execute(
+        _insert_new(connection, commits),
+        [
+            {
+                "repository_id": repository_id,
+                "sha": commit.sha,
+                "parents": " ".join(commit.parents),
+                "author_id": known[commit.author],
+                "authored": commit.authored.seconds,
+                "authored_zone": commit.authored.offset_minutes,
+                "committer_id": known[commit.committer],
+                "committed": commit.committed.seconds,
+                "committed_zone": commit.committed.offset_minutes,
+                "subject": subject_of(commit.message),
+                "message": commit.message,
+                "raw_message": commit.raw_message,
+                "encoding": commit.encoding,
+                "trailers": json.dumps(trailers, ensure_ascii=False) if trailers else None,
+                "diff": commit.diff,
+                "is_boundary": commit.is_boundary,
+            }
+            for commit, trailers in batch
+        ],
+    )
+
+
+def add_content(connection: Connection, repository_id: int, facts: Iterable[ContentFact]) -> None:
+    rows = [
+        {
+            "repository_id": repository_id,
+            "sha": fact.sha,
+            "path": fact.path.encode("utf-8", "surrogateescape"),
+            "kind": fact.kind.value,
+            "value": fact.value,
+        }
+        for fact in facts
+    ]
+    if rows:
+        connection.execute(_insert_new(connection, content_facts), rows)
+
+
+def set_spaceless(connection: Connection, repository_id: int, counts: Mapping[str, bytes]) -> None:
+    """Stores the counts with white space ignored (``facts.diff.line_counts`` reads them)."""
+    _set(connection, repository_id, "spaceless", counts)
+
+
+def set_patch_ids(connection: Connection, repository_id: int, ids: Mapping[str, str]) -> None:
+    _set(connection, repository_id, "patch_id", ids)
+
+
+def _set(connection: Connection, repository_id: int, column: str, values: Mapping[str, object]) -> None:
+    if values:
+        connection.execute(
+            sa.update(commits)
+            .where(commits.c.repository_id == repository_id, commits.c.sha == sa.bindparam("of_sha"))
+            .values({column: sa.bindparam("new_value")}),
+            [{"of_sha": sha, "new_value": value} for sha, value in values.items()],
+        )
+
+
+def remove_commits(connection: Connection, repository_id: int, shas: Iterable[str]) -> None:
+    """Forgets commits that no checkout of the repository reaches any more, or whose parents have changed."""
+    gone = list(shas)
+    for start in range(0, len(gone), _MANY):
+        part = gone[start : start + _MANY]
+        for table in (commits, content_facts):
+            connection.execute(
+                sa.delete(table).where(table.c.repository_id == repository_id, table.c.sha.in_(part))
+            )
+
+
+def replace_tags(
+    connection: Connection, checkout: StoredCheckout, found: Sequence[Tag], ids: SignatureIds
+) -> None:
+    known = ids.add(connection, [tag.tagger for tag in found if tag.tagger])
+    connection.execute(sa.delete(tags).where(tags.c.checkout_id == checkout.id))
+    if found:
+        connection.execute(
+            sa.insert(tags),
+            [
+                {
+                    "checkout_id": checkout.id,
+                    "repository_id": checkout.repository_id,
+                    # a ref name may hold any byte
+                    "name": tag.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
+                    "target": tag.target,
+                    "is_annotated": tag.is_annotated,
+                    "tagger_id": known[tag.tagger] if tag.tagger else None,
+                    "tagged": tag.tagged.seconds if tag.tagged else None,
+                    "tagged_zone": tag.tagged.offset_minutes if tag.tagged else None,
+                    "message": tag.message,
+                }
+                for tag in found
+            ],
+        )
+
+
+def save_position(
+    connection: Connection,
+    checkout: StoredCheckout,
+    *,
+    digest: str,
+    tips: Sequence[str],
+    mainline: Sequence[str],
+    branches: Mapping[str, str],
+    shallow: Iterable[str],
+    scanned_at: int,
+) -> None:
+    """Notes that all that ``tips`` reach is stored. ``digest`` is empty while a scan is under way."""
+    connection.execute(
+        sa.update(checkouts)
+        .where(checkouts.c.id == checkout.id)
+        .values(
+            digest=digest,
+            tips=json.dumps(list(tips)),
+            mainline=json.dumps(list(mainline)),
+            branches=json.dumps(dict(branches)),
+            shallow=json.dumps(sorted(shallow)),
+            scanned_at=scanned_at,
+        )
+    )
+
+
+def _insert_new(connection: Connection, table: sa.Table) -> sa.Insert:
+    """An INSERT that passes over rows whose key is there already."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
+
+        return insert_sqlite(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects.postgresql import insert
+
+    return insert(table).on_conflict_do_nothing()

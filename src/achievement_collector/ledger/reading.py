@@ -1,0 +1,233 @@
+"""Reading facts back, streaming, for the rules and for whoever asks about a commit."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from achievement_collector.facts import (
+    Commit,
+    ContentFact,
+    ContentKind,
+    FileChange,
+    Signature,
+    Stamp,
+    Tag,
+    Trailer,
+)
+from achievement_collector.facts.diff import changed_files
+from achievement_collector.ledger.tables import (
+    checkouts,
+    commits,
+    content_facts,
+    repositories,
+    signatures,
+    tags,
+)
+
+_ROWS_AT_A_TIME = 2_000
+_MANY = 10_000
+
+
+class CommitHead(NamedTuple):
+    """What grouping needs of a commit; ``id`` is the ledger's own."""
+
+    id: int
+    sha: str
+    parents: str
+    author_id: int
+    authored: int
+    committed: int
+    message: str
+    patch_id: str | None
+
+
+class StoredCommit(NamedTuple):
+    """A commit with its ids in the ledger and, where it was asked for, its space-ignoring counts."""
+
+    id: int
+    commit: Commit
+    author_id: int
+    committer_id: int
+    spaceless: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRepository:
+    """A repository as the ledger knows it, the positions of all its checkouts taken together."""
+
+    id: int
+    key: str
+    uid: str
+    name: str
+    web_url: str | None
+    default_branch: str | None
+    object_format: str
+    mailmap: str
+    ignored_revisions: str
+    derived_from: str
+    rules_version: int
+    impact_scale: float
+    impact_scale_basis: int
+    bot_changes: int
+    paths: tuple[str, ...]
+    mainline: tuple[str, ...]
+    branches: dict[str, str]
+    tips: tuple[str, ...]
+    shallow: frozenset[str]
+    is_complete: bool
+    scanned_at: int
+
+
+def stored_repositories(connection: Connection, *, key: str | None = None) -> list[StoredRepository]:
+    """All repositories, or those whose key is or ends in ``/key``, ordered by key."""
+    places: dict[int, list[Any]] = defaultdict(list)
+    for row in connection.execute(sa.select(checkouts).order_by(checkouts.c.id)):
+        places[row.repository_id].append(row)
+    found = []
+    for row in connection.execute(sa.select(repositories).order_by(repositories.c.key)):
+        if key is not None and row.key != key and not row.key.endswith(f"/{key}"):
+            continue
+        here = places[row.id]
+        found.append(
+            StoredRepository(
+                **row._mapping,
+                paths=tuple(place.path for place in here),
+                mainline=_union(json.loads(place.mainline) for place in here),
+                branches={name: sha for place in here for name, sha in json.loads(place.branches).items()},
+                tips=_union(json.loads(place.tips) for place in here),
+                shallow=frozenset(sha for place in here for sha in json.loads(place.shallow)),
+                is_complete=bool(here) and all(place.digest for place in here),
+                scanned_at=max((place.scanned_at for place in here), default=0),
+            )
+        )
+    return found
+
+
+def _union(lists: Iterator[list[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(sha for part in lists for sha in part))
+
+
+def commit_heads(connection: Connection, repository_id: int) -> Iterator[CommitHead]:
+    """Every commit of a repository, in the order stored."""
+    columns = [commits.c[name] for name in CommitHead._fields]
+    rows = connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(
+        sa.select(*columns).where(commits.c.repository_id == repository_id).order_by(commits.c.id)
+    )
+    return map(CommitHead._make, rows)
+
+
+def commit_count(connection: Connection, repository_id: int) -> int:
+    return int(
+        connection.scalar(
+            sa.select(sa.func.count()).select_from(commits).where(commits.c.repository_id == repository_id)
+        )
+        or 0
+    )
+
+
+def commit_files(connection: Connection, repository_id: int) -> Iterator[tuple[str, tuple[FileChange, ...]]]:
+    """(sha, changed files) of every commit of a repository."""
+    rows = connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(
+        sa.select(commits.c.sha, commits.c.diff)
+        .where(commits.c.repository_id == repository_id)
+        .order_by(commits.c.id)
+    )
+    return ((row.sha, changed_files(row.diff)) for row in rows)
+
+
+def commits_by_id(
+    connection: Connection, ids: Sequence[int], people: dict[int, Signature]
+) -> dict[int, StoredCommit]:
+    """The commits with these ids, whole."""
+    found: dict[int, StoredCommit] = {}
+    for start in range(0, len(ids), _MANY):
+        part = ids[start : start + _MANY]
+        for row in connection.execute(sa.select(commits).where(commits.c.id.in_(part))):
+            found[row.id] = _stored(row, people)
+    return found
+
+
+def commit_by_sha(
+    connection: Connection, repository_id: int, sha: str, people: dict[int, Signature]
+) -> StoredCommit | None:
+    """The commit whose sha is, or begins with, ``sha``; None where there is none or more than one."""
+    rows = connection.execute(
+        sa.select(commits)
+        .where(commits.c.repository_id == repository_id, commits.c.sha.startswith(sha, autoescape=True))
+        .limit(2)
+    ).all()
+    return _stored(rows[0], people) if len(rows) == 1 else None
+
+
+def _stored(row: Any, people: dict[int, Signature]) -> StoredCommit:
+    commit = Commit(
+        row.sha,
+        tuple(row.parents.split()),
+        people[row.author_id],
+        Stamp(row.authored, row.authored_zone),
+        people[row.committer_id],
+        Stamp(row.committed, row.committed_zone),
+        row.message,
+        changed_files(row.diff),
+        tuple(Trailer(*pair) for pair in json.loads(row.trailers)) if row.trailers else (),
+        row.is_boundary,
+    )
+    return StoredCommit(row.id, commit, row.author_id, row.committer_id, row.spaceless)
+
+
+def all_signatures(connection: Connection) -> dict[int, Signature]:
+    rows = connection.execute(sa.select(signatures.c.id, signatures.c.name, signatures.c.email))
+    return {row.id: Signature(row.name, row.email) for row in rows}
+
+
+def signature_uses(connection: Connection) -> list[tuple[int, Signature, int]]:
+    """(id, signature, commits written under it) of all signatures."""
+    counts = dict(
+        connection.execute(sa.select(commits.c.author_id, sa.func.count()).group_by(commits.c.author_id))
+        .tuples()
+        .all()
+    )
+    return [(number, who, counts.get(number, 0)) for number, who in all_signatures(connection).items()]
+
+
+def stored_tags(connection: Connection, repository_id: int, people: dict[int, Signature]) -> list[Tag]:
+    """The tags of a repository by name; where checkouts disagree, the one scanned first is taken."""
+    found: dict[str, Tag] = {}
+    rows = connection.execute(
+        sa.select(tags).where(tags.c.repository_id == repository_id).order_by(tags.c.checkout_id, tags.c.name)
+    )
+    for row in rows:
+        found.setdefault(
+            row.name,
+            Tag(
+                row.name,
+                row.target,
+                row.is_annotated,
+                people[row.tagger_id] if row.tagger_id else None,
+                Stamp(row.tagged, row.tagged_zone or 0) if row.tagged is not None else None,
+                row.message,
+            ),
+        )
+    return list(found.values())
+
+
+def stored_content(connection: Connection, repository_id: int) -> dict[str, tuple[ContentFact, ...]]:
+    """sha -> what the commit's files told, in a fixed order."""
+    found: dict[str, list[ContentFact]] = defaultdict(list)
+    rows = connection.execute(
+        sa.select(content_facts.c.sha, content_facts.c.path, content_facts.c.kind, content_facts.c.value)
+        .where(content_facts.c.repository_id == repository_id)
+        .order_by(content_facts.c.sha, content_facts.c.path, content_facts.c.kind, content_facts.c.value)
+    )
+    for sha, path, kind, value in rows:
+        found[sha].append(
+            ContentFact(sha, bytes(path).decode("utf-8", "surrogateescape"), ContentKind(kind), value)
+        )
+    return {sha: tuple(facts) for sha, facts in found.items()}

@@ -1,0 +1,214 @@
+"""Opening a ledger: the database's address, its version, transactions and locks."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from achievement_collector.errors import ConfigurationError, LedgerError
+
+SCHEMA_VERSION = "0001"
+"""The newest migration; a test compares it with ``migrations/versions``."""
+
+_WRITE = "ledger_write"
+
+
+class Ledger:
+    """An open ledger. ``name`` is its address without a password, fit to be shown."""
+
+    def __init__(self, url: URL, engine: Engine) -> None:
+        self.url = url
+        self.engine = engine
+        self.is_sqlite = url.get_backend_name() == "sqlite"
+        self.name = str(url.database) if self.is_sqlite else url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection in a transaction that only reads."""
+        with _clear_errors(self.name), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end, or rolled back on an error."""
+        with (
+            _clear_errors(self.name),
+            self.engine.connect().execution_options(**{_WRITE: True}) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    @contextmanager
+    def exclusive(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Holds the lock ``name`` against all other processes that use this ledger; the system frees it when
+        the process ends, however it ends. ``on_wait`` is called once when another process holds it."""
+        if self.is_sqlite:
+            # SQLite has one writer anyway: one lock for each kind of work (the name's first word)
+            lock = _file_lock(Path(f"{self.name}.{name.split()[0]}.lock"), on_wait)
+        else:
+            digest = hashlib.sha1(name.encode(), usedforsecurity=False).digest()
+            lock = self._advisory(int.from_bytes(digest[:4]) >> 1, on_wait)
+        with lock:
+            yield
+
+    @contextmanager
+    def _advisory(self, number: int, on_wait: Callable[[], None] | None) -> Iterator[None]:
+        with _clear_errors(self.name), self.engine.connect() as connection:
+            connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(number))):
+                if on_wait:
+                    on_wait()
+                connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
+            try:
+                yield
+            finally:
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def ledger_url(address: str) -> URL:
+    """The database URL of an address: a URL, or the path of an SQLite file.
+
+    Raises :class:`ConfigurationError` for databases that are not supported.
+    """
+    if "://" not in address:
+        return URL.create("sqlite", database=str(Path(address).expanduser().resolve()))
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise ConfigurationError(
+            "the database URL cannot be understood; expected sqlite:///PATH or postgresql://..."
+        ) from None
+    if url.drivername in {"postgres", "postgresql"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise ConfigurationError("the ledger needs a file: sqlite:///PATH")
+        return URL.create("sqlite", database=str(Path(url.database).expanduser().resolve()))
+    if url.drivername == "postgresql+psycopg":
+        return url
+    raise ConfigurationError(f"{url.drivername} is not supported; use sqlite:///PATH or postgresql://...")
+
+
+def open_ledger(address: str, *, create: bool = True) -> Ledger:
+    """Opens the ledger at ``address``, made or upgraded to this version's tables where needed.
+
+    Raises :class:`LedgerError` where it cannot be opened, or where it is missing and ``create`` is False.
+    """
+    url = ledger_url(address)
+    if url.get_backend_name() == "sqlite":
+        path = Path(str(url.database))
+        if path.is_dir():
+            raise LedgerError(f"{path} is a folder; name a file for the ledger")
+        if not path.exists():
+            if not create:
+                raise LedgerError(
+                    f"there is no ledger at {path} yet; make one with: achievement-collector scan"
+                )
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch(mode=0o600)  # it holds names and addresses
+            except OSError as error:
+                raise LedgerError(f"the ledger {path} cannot be made: {error.strerror}") from None
+    ledger = Ledger(url, _engine(url))
+    with _clear_errors(ledger.name):
+        version = _version(ledger.engine)
+        if version != SCHEMA_VERSION:
+            with ledger.exclusive("migration"):
+                if _version(ledger.engine) != SCHEMA_VERSION:
+                    _migrate(ledger)
+    return ledger
+
+
+def _engine(url: URL) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        try:
+            return sa.create_engine(url, pool_pre_ping=True)
+        except (ModuleNotFoundError, NoSuchModuleError):
+            raise ConfigurationError(
+                "PostgreSQL needs one more package: pip install 'achievement-collector[postgres]'"
+            ) from None
+    engine = sa.create_engine(url, connect_args={"timeout": 60})
+
+    @sa.event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves, see below
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA cache_size = -32000")
+        connection.execute("PRAGMA temp_store = MEMORY")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # a read that turns into a write fails at once when another process has written in between
+        writes = connection.get_execution_options().get(_WRITE)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _version(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not sa.inspect(connection).has_table("alembic_version"):
+            return None
+        version: str | None = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+        return version
+
+
+def _migrate(ledger: Ledger) -> None:
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util.exc import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "achievement_collector:ledger/migrations")
+    with ledger.write() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise LedgerError(
+                f"the ledger {ledger.name} was written by a newer version of achievement-collector; "
+                "upgrade to use it"
+            ) from None
+
+
+@contextmanager
+def _clear_errors(name: str) -> Iterator[None]:
+    """Database errors as one sentence without the statement and its values, which may be private."""
+    try:
+        yield
+    except OperationalError as error:
+        reason = str(error.orig).strip().split("\n")[0]
+        raise LedgerError(f"the ledger {name} cannot be used: {reason}") from error
+    except DBAPIError as error:
+        reason = str(error.orig).strip().split("\n")[0]
+        raise LedgerError(f"the ledger {name} refused a request: {reason}") from error
+
+
+@contextmanager
+def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    import fcntl
+
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if on_wait:
+                on_wait()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
