@@ -189,11 +189,8 @@ def all_signatures(connection: Connection) -> dict[int, Signature]:
 
 def signature_uses(connection: Connection) -> list[tuple[int, Signature, int]]:
     """(id, signature, commits written under it) of all signatures."""
-    counts = dict(
-        connection.execute(sa.select(commits.c.author_id, sa.func.count()).group_by(commits.c.author_id))
-        .tuples()
-        .all()
-    )
+    rows = connection.execute(sa.select(commits.c.author_id, sa.func.count()).group_by(commits.c.author_id))
+    counts: dict[int, int] = {author: count for author, count in rows}
     return [(number, who, counts.get(number, 0)) for number, who in all_signatures(connection).items()]
 
 

@@ -30,7 +30,8 @@ class Checkout:
 class Refs:
     """Where the refs of a checkout point. ``head`` is None in an empty repository; ``branches`` holds local
     branches by name and remote-tracking ones as ``origin/name``; ``annotated`` maps tags to tag objects.
-    ``digest`` changes when anything changes that a scan would see."""
+    ``digest`` changes when anything changes that a scan would see; its part before the hyphen (``shape``)
+    when the parents of commits already seen may have changed."""
 
     head: str | None
     head_branch: str | None
@@ -40,6 +41,10 @@ class Refs:
     annotated: dict[str, str] = field(default_factory=dict)
     shallow: frozenset[str] = frozenset()
     digest: str = ""
+
+    @property
+    def shape(self) -> str:
+        return self.digest.partition("-")[0]
 
     @property
     def tips(self) -> list[str]:
@@ -129,7 +134,9 @@ def read_refs(checkout: Checkout) -> Refs:
     head_branch = branch_text.decode("utf-8", "surrogateescape").strip() or None
     shallow = _lines_of(checkout.git_dir / "shallow")
     grafts = b"\n".join(_lines_of(checkout.git_dir / "info" / "grafts"))
-    state = b"\0".join([listing, head_text, branch_text, b"\n".join(sorted(shallow)), grafts])
+    replaced = b"\n".join(line for line in listing.splitlines() if b" refs/replace/" in line)
+    shape = b"\0".join([b"\n".join(sorted(shallow)), grafts, replaced])
+    state = b"\0".join([listing, head_text, branch_text])
     return Refs(
         head=head,
         head_branch=head_branch,
@@ -138,7 +145,7 @@ def read_refs(checkout: Checkout) -> Refs:
         tags=tags,
         annotated=annotated,
         shallow=frozenset(line.decode("ascii", "replace").strip() for line in shallow),
-        digest=hashlib.sha1(state, usedforsecurity=False).hexdigest(),
+        digest=f"{_digest(shape)}-{_digest(state)}",
     )
 
 
@@ -238,6 +245,10 @@ def _default_branch(
         return head_branch
     local = [name for name in branches if "/" not in name]
     return local[0] if len(local) == 1 else None
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 def _peel(checkout: Checkout, ref: str) -> str:
