@@ -137,7 +137,7 @@ def complexity_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
 
 
 def release_parts(level: str, changes: int, features: int, fixes: int, people: int) -> tuple[ScorePart, ...]:
-    """The parts of a release's impact. ``level`` is major, minor or patch, or empty: not told by the version."""
+    """The parts of a release's impact. ``level`` is major, minor or patch, or empty (not told)."""
     points = {"major": 34.0, "minor": 22.0, "patch": 8.0}.get(level, 12.0)
     parts = [
         ScorePart("kind of release", points, f"a {level} version" if level else "the version does not tell")

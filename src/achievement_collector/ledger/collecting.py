@@ -77,7 +77,6 @@ def add_checkout(
                 uid=key,
                 name=repository.name,
                 web_url=repository.web_url,
-                default_branch=repository.default_branch,
                 object_format=repository.object_format,
             )
         ).inserted_primary_key[0]  # type: ignore[index]
@@ -112,13 +111,14 @@ def update_repository(
     connection: Connection,
     checkout: StoredCheckout,
     repository: Repository,
+    default_branch: str | None,
     mailmap: str,
     ignored_revisions: str,
 ) -> StoredCheckout:
     """Stores what can change between scans; a repository that was renamed keeps its achievements' ids."""
     values: dict[str, object] = {
         "web_url": repository.web_url,
-        "default_branch": repository.default_branch,
+        "default_branch": default_branch,
         "mailmap": mailmap,
         "ignored_revisions": ignored_revisions,
     }
@@ -135,8 +135,14 @@ def update_repository(
     return checkout
 
 
-def known_shas(connection: Connection, repository_id: int) -> set[str]:
-    return set(connection.scalars(sa.select(commits.c.sha).where(commits.c.repository_id == repository_id)))
+def known_commits(connection: Connection, repository_id: int) -> dict[str, tuple[str, bool]]:
+    """sha -> (parents separated by spaces, whether it is the last commit of a shallow clone)."""
+    rows = connection.execute(
+        sa.select(commits.c.sha, commits.c.parents, commits.c.is_boundary).where(
+            commits.c.repository_id == repository_id
+        )
+    )
+    return {row.sha: (row.parents, row.is_boundary) for row in rows}
 
 
 class SignatureIds:
@@ -293,6 +299,12 @@ def save_position(
             scanned_at=scanned_at,
         )
     )
+
+
+def repository_tips(connection: Connection, repository_id: int) -> list[str]:
+    """The tips of all checkouts of a repository."""
+    rows = connection.scalars(sa.select(checkouts.c.tips).where(checkouts.c.repository_id == repository_id))
+    return [sha for tips in rows for sha in json.loads(tips)]
 
 
 def _insert_new(connection: Connection, table: sa.Table) -> sa.Insert:

@@ -132,6 +132,26 @@ def commit_count(connection: Connection, repository_id: int) -> int:
     )
 
 
+def possible_twins(connection: Connection, repository_id: int) -> list[str]:
+    """Commits without a patch id that may be copies of another (rebased, picked to another branch): the same
+    author and author date, or the same author and subject, in more than one commit; merges left out."""
+    found: set[str] = set()
+    single = (commits.c.repository_id == repository_id) & ~commits.c.parents.contains(" ")
+    for shared in ([commits.c.author_id, commits.c.authored], [commits.c.author_id, commits.c.subject]):
+        groups = (
+            sa.select(*shared).where(single).group_by(*shared).having(sa.func.count() > 1).subquery("groups")
+        )
+        same = sa.and_(*(column == groups.c[column.name] for column in shared))
+        found.update(
+            connection.scalars(
+                sa.select(commits.c.sha)
+                .join(groups, same)
+                .where(single, commits.c.patch_id.is_(None), sa.func.length(commits.c.diff) > 0)
+            )
+        )
+    return sorted(found)
+
+
 def commit_files(connection: Connection, repository_id: int) -> Iterator[tuple[str, tuple[FileChange, ...]]]:
     """(sha, changed files) of every commit of a repository."""
     rows = connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(
@@ -190,7 +210,7 @@ def all_signatures(connection: Connection) -> dict[int, Signature]:
 def signature_uses(connection: Connection) -> list[tuple[int, Signature, int]]:
     """(id, signature, commits written under it) of all signatures."""
     rows = connection.execute(sa.select(commits.c.author_id, sa.func.count()).group_by(commits.c.author_id))
-    counts: dict[int, int] = {author: count for author, count in rows}
+    counts = {row[0]: int(row[1]) for row in rows}
     return [(number, who, counts.get(number, 0)) for number, who in all_signatures(connection).items()]
 
 
