@@ -1,0 +1,231 @@
+"""Writing conclusions: rows replaced as a whole, so that a re-derivation leaves no trace of earlier rules."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from achievement_collector.derive.conclusions import AchievementKind, Role, Skill
+from achievement_collector.derive.scores import scaled_value
+from achievement_collector.ledger.tables import (
+    achievement_credits,
+    achievement_skills,
+    achievements,
+    edits,
+    repositories,
+)
+
+_MANY = 500
+
+
+class Conclusion(NamedTuple):
+    """One row to be stored. ``detail`` is what only the achievement's own page shows (JSON text)."""
+
+    key: str
+    kind: AchievementKind
+    title: str
+    description: str
+    category: str
+    complexity: int
+    occurred: int
+    occurred_zone: int
+    is_counted: bool
+    is_bot: bool
+    left_out_reason: str
+    raw_impact: float
+    pull_request: int | None
+    released_in: str
+    fingerprint: str
+    detail: str
+    skills: tuple[Skill, ...]
+    credits: tuple[tuple[int, Role, int], ...]  # (signature id, role, commits)
+
+
+class StoredConclusion(NamedTuple):
+    """What is needed of a stored row to decide whether it still holds."""
+
+    id: int
+    fingerprint: str
+    raw_impact: float
+    is_counted: bool
+    occurred: int
+    category: str
+    is_bot: bool
+
+
+def achievement_uid(repository_uid: str, key: str) -> str:
+    """The short id a user types: the same for the same change of the same repository, for ever."""
+    text = f"{repository_uid}\0{key}".encode("utf-8", "surrogatepass")
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest()[:12]
+
+
+def stored_conclusions(
+    connection: Connection, repository_id: int, kind: AchievementKind
+) -> dict[str, StoredConclusion]:
+    """key -> what is stored."""
+    names = StoredConclusion._fields
+    rows = connection.execute(
+        sa.select(achievements.c.key, *(achievements.c[name] for name in names)).where(
+            achievements.c.repository_id == repository_id, achievements.c.kind == kind.value
+        )
+    )
+    return {row[0]: StoredConclusion._make(row[1:]) for row in rows}
+
+
+def remove_achievements(connection: Connection, ids: Sequence[int]) -> None:
+    """Removes rows with their skills and credits; what people said about them stays."""
+    for start in range(0, len(ids), _MANY):
+        part = list(ids[start : start + _MANY])
+        for table in (achievement_skills, achievement_credits):
+            connection.execute(sa.delete(table).where(table.c.achievement_id.in_(part)))
+        connection.execute(sa.delete(achievements).where(achievements.c.id.in_(part)))
+
+
+def add_achievements(
+    connection: Connection,
+    repository_id: int,
+    repository_uid: str,
+    rules_version: int,
+    scale: float,
+    conclusions: Sequence[Conclusion],
+) -> None:
+    """Stores rows whose keys are not there (remove earlier ones first)."""
+    if not conclusions:
+        return
+    rows: list[dict[str, Any]] = []
+    skills: list[dict[str, Any]] = []
+    credit_rows: list[dict[str, Any]] = []
+    for number, conclusion in zip(_new_ids(connection, len(conclusions)), conclusions, strict=True):
+        rows.append(
+            {
+                "id": number,
+                "uid": achievement_uid(repository_uid, conclusion.key),
+                "repository_id": repository_id,
+                "key": conclusion.key,
+                "kind": conclusion.kind.value,
+                "title": conclusion.title,
+                "description": conclusion.description,
+                "category": conclusion.category,
+                "impact": scaled_value(conclusion.raw_impact, scale),
+                "complexity": conclusion.complexity,
+                "occurred": conclusion.occurred,
+                "occurred_zone": conclusion.occurred_zone,
+                "is_counted": conclusion.is_counted,
+                "is_bot": conclusion.is_bot,
+                "left_out_reason": conclusion.left_out_reason,
+                "raw_impact": conclusion.raw_impact,
+                "pull_request": conclusion.pull_request,
+                "released_in": conclusion.released_in,
+                "fingerprint": conclusion.fingerprint,
+                "rules_version": rules_version,
+                "detail": conclusion.detail,
+            }
+        )
+        skills += [
+            {"achievement_id": number, "position": position, "name": skill.name, "kind": skill.kind.value,
+             "evidence": skill.evidence.encode("utf-8", "surrogateescape").decode("utf-8", "replace")}
+            for position, skill in enumerate(conclusion.skills)
+        ]  # fmt: skip
+        credit_rows += [
+            {"achievement_id": number, "signature_id": who, "role": role.value, "commits": count}
+            for who, role, count in conclusion.credits
+        ]
+    connection.execute(sa.insert(achievements), rows)
+    if skills:
+        connection.execute(sa.insert(achievement_skills), skills)
+    if credit_rows:
+        connection.execute(sa.insert(achievement_credits), credit_rows)
+
+
+def _new_ids(connection: Connection, count: int) -> Sequence[int]:
+    """Ids that no other writer gets."""
+    if connection.dialect.name == "postgresql":
+        sequence = sa.func.pg_get_serial_sequence("achievements", "id")
+        return connection.scalars(
+            sa.select(sa.func.nextval(sequence)).select_from(sa.func.generate_series(1, count))
+        ).all()
+    first = int(connection.scalar(sa.select(sa.func.coalesce(sa.func.max(achievements.c.id), 0))) or 0) + 1
+    return range(first, first + count)
+
+
+def rescale(connection: Connection, repository_id: int, scale: float) -> None:
+    """Gives all changes of a repository the impact that ``scale`` makes of their unscaled totals."""
+    rows = connection.execute(
+        sa.select(achievements.c.id, achievements.c.raw_impact, achievements.c.impact).where(
+            achievements.c.repository_id == repository_id, achievements.c.kind == AchievementKind.CHANGE.value
+        )
+    ).all()
+    changed = [
+        {"row": row.id, "value": scaled_value(row.raw_impact, scale)}
+        for row in rows
+        if scaled_value(row.raw_impact, scale) != row.impact
+    ]
+    if changed:
+        connection.execute(
+            sa.update(achievements)
+            .where(achievements.c.id == sa.bindparam("row"))
+            .values(impact=sa.bindparam("value")),
+            changed,
+        )
+
+
+def note_derivation(connection: Connection, repository_id: int, **values: Any) -> None:
+    connection.execute(sa.update(repositories).where(repositories.c.id == repository_id).values(**values))
+
+
+EDITABLE = ("title", "description", "hidden", "impact", "complexity", "value")
+"""What a person may set."""
+
+
+def add_edit(connection: Connection, uid: str, field: str, value: Any, now: int) -> None:
+    """Remembers what a person set; None takes it back. All earlier edits stay on record."""
+    stored = None if value is None else json.dumps(value, ensure_ascii=False)
+    connection.execute(sa.insert(edits).values(achievement_uid=uid, field=field, value=stored, created=now))
+
+
+def edits_of(
+    connection: Connection, uids: Iterable[str] | None = None
+) -> dict[str, dict[str, tuple[Any, int]]]:
+    """uid -> field -> (value, when it was set): the edits in force."""
+    query = sa.select(edits.c.achievement_uid, edits.c.field, edits.c.value, edits.c.created).order_by(
+        edits.c.id
+    )
+    if uids is not None:
+        query = query.where(edits.c.achievement_uid.in_(list(uids)))
+    found: dict[str, dict[str, tuple[Any, int]]] = {}
+    for uid, field, value, created in connection.execute(query):
+        if value is None:
+            found.get(uid, {}).pop(field, None)
+        else:
+            found.setdefault(uid, {})[field] = (json.loads(value), created)
+    return {uid: fields for uid, fields in found.items() if fields}
+
+
+def apply_edits(connection: Connection, repository_id: int | None = None) -> None:
+    """Lays the edits in force over the derived rows, of one repository or of all."""
+    in_force = edits_of(connection)
+    if not in_force:
+        return
+    query = sa.select(achievements.c.uid).where(achievements.c.uid.in_(list(in_force)))
+    if repository_id is not None:
+        query = query.where(achievements.c.repository_id == repository_id)
+    for uid in connection.scalars(query).all():
+        set_edited(connection, uid, {field: value for field, (value, _) in in_force[uid].items()})
+
+
+def set_edited(connection: Connection, uid: str, fields: Mapping[str, Any]) -> None:
+    """Shows ``fields`` instead of what was derived; the derived values stay in the row's detail."""
+    values: dict[str, Any] = {
+        column: fields[column]
+        for column in ("title", "description", "impact", "complexity")
+        if column in fields
+    }
+    if "hidden" in fields:
+        values["is_hidden"] = bool(fields["hidden"])
+    if values:
+        connection.execute(sa.update(achievements).where(achievements.c.uid == uid).values(**values))
