@@ -1,0 +1,269 @@
+"""Asking for achievements: lists, one in full, statistics, and the record that exports present."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.conclusions import (
+    Achievement,
+    Category,
+    Record,
+    RepositoryInRecord,
+    SkillKind,
+    SkillUse,
+)
+from achievement_collector.derive.evidence import verifying_commands
+from achievement_collector.errors import CollectorError, NotFoundError
+from achievement_collector.facts import Stamp
+from achievement_collector.ledger import people as ledger_people
+from achievement_collector.ledger import selection
+from achievement_collector.ledger.reading import commit_span, stored_repositories
+from achievement_collector.ledger.selection import Filter
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.sources.git.identity import configured_email
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What a user asked for, as typed. Dates are ISO days, months or years, or ``90d``, ``12w``, ``6m``, ``2y``
+    back from now; ``person`` is a name, an address or an id; ``me`` is whoever git is set up for."""
+
+    category: str | None = None
+    skill: str | None = None
+    person: str | None = None
+    me: bool = False
+    repository: str | None = None
+    since: str | None = None
+    until: str | None = None
+    min_impact: int | None = None
+    text: str | None = None
+    kind: str | None = None
+    left_out: bool = False
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The achievements found, how many match in all, and what the reader should know about the selection."""
+
+    achievements: list[Achievement]
+    matching: int
+    left_out: int
+    bots_left_out: int
+    repositories: int
+    selection: str
+    unfinished: tuple[str, ...] = ()  # repositories whose scan has not come to its end
+
+
+def list_achievements(
+    ledger: Ledger, query: Query, now: datetime, *, limit: int | None = None, newest_first: bool = False
+) -> Listing:
+    """Raises :class:`NotFoundError` for a person or repository that the ledger does not know."""
+    with ledger.read() as connection:
+        wanted, words = _filter(connection, query, now)
+        places = stored_repositories(connection)
+        left_out, bots = selection.left_out_counts(connection, wanted)
+        return Listing(
+            selection.select_achievements(connection, wanted, limit=limit, newest_first=newest_first),
+            selection.count_achievements(connection, wanted),
+            left_out,
+            bots,
+            len(places),
+            words,
+            tuple(place.key for place in places if not place.is_complete),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An achievement with the commands that verify it and the tags that contain it."""
+
+    achievement: Achievement
+    commands: tuple[str, ...]
+    tags: tuple[str, ...]
+
+
+def show_achievement(ledger: Ledger, prefix: str) -> Shown:
+    """Raises :class:`NotFoundError` where no achievement, or more than one, has an id that begins so."""
+    with ledger.read() as connection:
+        achievement = _one(connection, prefix)
+        places = stored_repositories(connection, key=achievement.repository) if achievement.repository else []
+        path = places[0].paths[0] if places and places[0].paths else ""
+        tags: tuple[str, ...] = ()
+        if places and achievement.commits:
+            from achievement_collector.services.containment import tags_with_commit
+
+            tags = tags_with_commit(connection, places[0], achievement.commits[-1])
+    commands = verifying_commands(path, achievement.evidence) if path else ()
+    return Shown(achievement, commands, tags)
+
+
+def _one(connection: Connection, prefix: str) -> Achievement:
+    if not re.fullmatch(r"[0-9a-fA-F]{4,12}", prefix):
+        raise NotFoundError(f"{prefix!r} is no achievement's id; ids are 4 to 12 hex digits, as list shows them")
+    found = selection.find_achievements(connection, prefix)
+    if not found:
+        raise NotFoundError(f"no achievement has an id that begins with {prefix}")
+    if len(found) > 1:
+        more = ", ".join(achievement.id for achievement in found)
+        raise NotFoundError(f"{prefix} is the beginning of several ids: {more}")
+    return found[0]
+
+
+def build_record(ledger: Ledger, query: Query, now: datetime, *, top: int | None = None) -> Record:
+    """The record of a selection, best first, cut to ``top`` achievements."""
+    with ledger.read() as connection:
+        wanted, words = _filter(connection, query, now)
+        found = selection.select_achievements(connection, wanted, limit=top)
+        left_out, bots = selection.left_out_counts(connection, wanted)
+        name, email = "", ""
+        if wanted.people:
+            name, email = ledger_people.display_name(connection, wanted.people[0])
+        months = tuple(selection.monthly_counts(connection, wanted))
+        categories = tuple(selection.category_counts(connection, wanted))
+        skills = tuple(
+            SkillUse(name_, SkillKind(kind), count, _day(first), _day(last))
+            for name_, kind, count, first, last in selection.skill_counts(connection, wanted)
+        )
+        places = stored_repositories(connection)
+        shown = {achievement.repository for achievement in found}
+        repositories = []
+        for place in places:
+            if place.key in shown or (wanted.repository_ids and place.id in wanted.repository_ids):
+                commits, first, last = commit_span(connection, place.id)
+                repositories.append(
+                    RepositoryInRecord(place.key, place.web_url or "", commits, _day(first), _day(last))
+                )
+        return Record(
+            achievements=tuple(found),
+            person=name,
+            email=email,
+            repositories=tuple(repositories),
+            selection=words,
+            generated=now,
+            since=wanted.since,
+            until=wanted.until,
+            matching=selection.count_achievements(connection, wanted),
+            left_out=left_out,
+            bots_left_out=bots,
+            rules_version=RULES_VERSION,
+            months=months,
+            categories=categories,
+            skills=skills,
+        )
+
+
+def _day(seconds: int) -> str:
+    return Stamp(seconds).as_datetime().date().isoformat()
+
+
+def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter, str]:
+    """The filter of a query, and the query in words."""
+    words: list[str] = []
+    people: tuple[str, ...] | None = None
+    if query.me:
+        email = configured_email(Path.cwd())
+        if not email:
+            raise NotFoundError("git does not say who you are; set it with: git config --global user.email YOU@...")
+        people = ledger_people.find_people(connection, email)
+        words.append(f"by {ledger_people.display_name(connection, people[0])[0]}" if people else f"by {email}")
+        if not people:
+            raise NotFoundError(
+                f"nobody in the ledger has the address {email}; name yourself with --person, or scan first"
+            )
+    elif query.person:
+        people = ledger_people.find_people(connection, query.person)
+        if not people:
+            raise NotFoundError(f"nobody in the ledger matches {query.person!r}; people list shows who is known")
+        if len(people) > 1:
+            names = ", ".join(
+                f"{ledger_people.display_name(connection, person)[0]} ({person})" for person in people[:6]
+            )
+            raise NotFoundError(f"several people match {query.person!r}: {names}; use an address or an id")
+        words.append(f"by {ledger_people.display_name(connection, people[0])[0]}")
+    repository_ids: tuple[int, ...] | None = None
+    if query.repository:
+        places = _repositories(connection, query.repository)
+        repository_ids = tuple(place[0] for place in places)
+        words.append("in " + ", ".join(place[1] for place in places))
+    since, until = parse_moment(query.since, now), parse_moment(query.until, now, is_end=True)
+    if since:
+        words.append(f"since {since.date().isoformat()}")
+    if until:
+        words.append(f"until {(until - timedelta(seconds=1)).date().isoformat()}")
+    if query.category:
+        words.append(f"category {query.category}")
+        if query.category not in set(Category):
+            raise CollectorError(
+                f"{query.category!r} is no category; choose from {', '.join(category.value for category in Category)}"
+            )
+    if query.skill:
+        words.append(f"skill {query.skill}")
+    if query.min_impact is not None:
+        words.append(f"impact at least {query.min_impact}")
+    if query.text:
+        words.append(f"with the text {query.text!r}")
+    if query.kind:
+        words.append(f"of kind {query.kind}")
+    if query.left_out:
+        words.append("left out by the rules")
+    wanted = Filter(
+        category=query.category,
+        kind=query.kind,
+        skill=query.skill,
+        people=people,
+        repository_ids=repository_ids,
+        since=since,
+        until=until,
+        min_impact=query.min_impact,
+        text=query.text,
+        left_out=query.left_out,
+        hidden=query.hidden,
+    )
+    return wanted, ", ".join(words) or "everything"
+
+
+def _repositories(connection: Connection, name: str) -> Sequence[tuple[int, str]]:
+    found = stored_repositories(connection, key=name)
+    if not found:
+        here = str(Path(name).expanduser().resolve())
+        found = [place for place in stored_repositories(connection) if here in place.paths]
+    if not found:
+        known = ", ".join(place.key for place in stored_repositories(connection)[:8]) or "none yet"
+        raise NotFoundError(f"the ledger knows no repository {name!r}; it knows: {known}")
+    return [(place.id, place.key) for place in found]
+
+
+_BACK = re.compile(r"(\d{1,4})\s*([dwmy])")
+
+
+def parse_moment(text: str | None, now: datetime, *, is_end: bool = False) -> datetime | None:
+    """The moment that a user named; a day, month or year given as an end is included whole."""
+    if not text:
+        return None
+    text = text.strip()
+    if match := _BACK.fullmatch(text):
+        count, unit = int(match[1]), match[2]
+        return now - timedelta(days=count * {"d": 1, "w": 7, "m": 30.4375, "y": 365.25}[unit])
+    try:
+        if re.fullmatch(r"\d{4}", text):
+            start = datetime(int(text), 1, 1, tzinfo=UTC)
+            return start.replace(year=start.year + 1) if is_end else start
+        if re.fullmatch(r"\d{4}-\d{2}", text):
+            start = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+            return (start.replace(day=28) + timedelta(days=4)).replace(day=1) if is_end else start
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise CollectorError(
+            f"{text!r} is no date; give a day (2026-03-31), a month (2026-03), a year, or 90d, 12w, 6m, 2y"
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return moment + timedelta(days=1) if is_end and len(text) == 10 else moment
