@@ -23,7 +23,6 @@ _TYPES = frozenset(
         "upgrade", "update",
         "deprecate", "deprecation",
         "breaking", "changelog", "translation", "translations", "locale",
-       
     }
 )  # fmt: skip
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9_-]{1,30})\s?(?:\(([^()\n]{1,100})\))?(!)?: {1,4}(\S.*)", re.DOTALL)

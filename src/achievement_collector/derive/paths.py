@@ -211,7 +211,7 @@ def _role(path: str, name: str, ending: str, language: str) -> PathRole:
             return PathRole.TEST
     if ending in _DATA_ENDINGS:
         return PathRole.DATA
-    if ending in _DOCS_ENDINGS or _DOCS_NAMES.match(name) and not language:
+    if ending in _DOCS_ENDINGS or (not language and _DOCS_NAMES.match(name)):
         return PathRole.DOCS
     if _DOCS_FOLDER.search(path) and (not language or language in ("HTML", "CSS", "SCSS")):
         return PathRole.DOCS

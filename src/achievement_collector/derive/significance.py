@@ -74,7 +74,8 @@ def judge(
     word = telling_word(title)
     if word:
         return Verdict(True, f'its title says "{word}"')
-    lines = "1 changed line" if size.lines == 1 else f"{size.lines:,} changed lines"
+    changed = "1 changed line" if size.lines == 1 else f"{size.lines:,} changed lines"
     return Verdict(
-        False, f"{lines} (not more than {min_lines}), no declared type, no word that tells of an achievement"
+        False,
+        f"{changed} (not more than {min_lines}), no declared type, no word that tells of an achievement",
     )

@@ -24,9 +24,11 @@ _VERSION_FILE = re.compile(
 )
 _MOST_LINES_OF_A_VERSION = 4
 _VERSION_SUBJECT = re.compile(
-    r"^\W*(?:chore(?:\([^)]*\))?!?:\s*|build(?:\([^)]*\))?!?:\s*|release(?:\([^)]*\))?!?:\s*)?"
-    r"(?:(?:bump|set|update|change|increment|raise|prepare|start|begin|back to)\b.*\b(?:version|release|development|dev|snapshot)\b"
-    r"|(?:bump|prepare|release|publish|version|tag|cut)\b.*\bv?\d+\.\d+|release\s*:?\s*v?\d+\.\d+|\[?release\]?|v?\d+\.\d+(?:\.\d+)*(?:[-.]?\w+)*\s*$"
+    r"^\W*(?:(?:chore|build|release)(?:\([^)]*\))?!?:\s*)?"
+    r"(?:(?:bump|set|update|change|increment|raise|prepare|start|begin|back to)\b.*"
+    r"\b(?:version|release|development|dev|snapshot)\b"
+    r"|(?:bump|prepare|release|publish|version|tag|cut)\b.*\bv?\d+\.\d+"
+    r"|release\s*:?\s*v?\d+\.\d+|\[?release\]?|v?\d+\.\d+(?:\.\d+)*(?:[-.]?\w+){0,4}\s*$"
     r"|.*\bversion bump\b|.*\bbump version\b)",
     re.IGNORECASE,
 )
