@@ -107,7 +107,9 @@ def show_achievement(ledger: Ledger, prefix: str) -> Shown:
 
 def _one(connection: Connection, prefix: str) -> Achievement:
     if not re.fullmatch(r"[0-9a-fA-F]{4,12}", prefix):
-        raise NotFoundError(f"{prefix!r} is no achievement's id; ids are 4 to 12 hex digits, as list shows them")
+        raise NotFoundError(
+            f"{prefix!r} is no achievement's id; ids are 4 to 12 hex digits, as list shows them"
+        )
     found = selection.find_achievements(connection, prefix)
     if not found:
         raise NotFoundError(f"no achievement has an id that begins with {prefix}")
@@ -171,9 +173,13 @@ def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter
     if query.me:
         email = configured_email(Path.cwd())
         if not email:
-            raise NotFoundError("git does not say who you are; set it with: git config --global user.email YOU@...")
+            raise NotFoundError(
+                "git does not say who you are; set it with: git config --global user.email YOU@..."
+            )
         people = ledger_people.find_people(connection, email)
-        words.append(f"by {ledger_people.display_name(connection, people[0])[0]}" if people else f"by {email}")
+        words.append(
+            f"by {ledger_people.display_name(connection, people[0])[0]}" if people else f"by {email}"
+        )
         if not people:
             raise NotFoundError(
                 f"nobody in the ledger has the address {email}; name yourself with --person, or scan first"
@@ -181,7 +187,9 @@ def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter
     elif query.person:
         people = ledger_people.find_people(connection, query.person)
         if not people:
-            raise NotFoundError(f"nobody in the ledger matches {query.person!r}; people list shows who is known")
+            raise NotFoundError(
+                f"nobody in the ledger matches {query.person!r}; people list shows who is known"
+            )
         if len(people) > 1:
             names = ", ".join(
                 f"{ledger_people.display_name(connection, person)[0]} ({person})" for person in people[:6]

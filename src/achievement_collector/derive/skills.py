@@ -1,0 +1,159 @@
+"""Skills that a change shows: languages it edits, frameworks and tools it touches, practices it follows.
+
+The rules are in ``rules/skills.toml`` and ``rules/languages.toml``. Every skill names the path, the dependency
+or the words that showed it; a skill of the repository that the change does not touch is not the change's.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import NamedTuple
+
+from achievement_collector.derive.conclusions import Category, Skill, SkillKind
+from achievement_collector.derive.paths import COUNTED, PathRole, path_info
+from achievement_collector.facts import ContentFact, ContentKind, FileChange
+
+_NOT_A_SKILL = frozenset(
+    {"Text", "JSON", "INI", "XML", "TOML", "YAML", "Markdown", "CSV", "Git config", "Ignore list"}
+)
+_FEW_LINES = 3  # of a language; fewer show nothing
+
+
+class _Rule(NamedTuple):
+    skill: Skill
+    dependencies: tuple[str, ...]
+    dependency_pattern: re.Pattern[str] | None
+    keys: frozenset[str]
+    words: re.Pattern[str] | None
+    roles: frozenset[str]
+    category: str
+    min_lines: int
+
+
+class _Rules(NamedTuple):
+    rules: tuple[_Rule, ...]
+    paths: tuple[tuple[int, re.Pattern[str]], ...]  # (rule, its patterns)
+    any_path: re.Pattern[str]
+    exact: Mapping[str, tuple[int, ...]]  # dependency -> rules
+    any_word: re.Pattern[str]
+
+
+@cache
+def _rules() -> _Rules:
+    data = tomllib.loads((files(__package__) / "rules" / "skills.toml").read_text("utf-8"))
+    rules: list[_Rule] = []
+    paths: list[tuple[int, re.Pattern[str]]] = []
+    exact: dict[str, tuple[int, ...]] = {}
+    all_words: list[str] = []
+    for number, entry in enumerate(data["skill"]):
+        names = entry.get("dependencies", [])
+        wild = [re.escape(name).replace(r"\*", ".*") for name in names if "*" in name]
+        for name in names:
+            if "*" not in name:
+                exact[name] = (*exact.get(name, ()), number)
+        if entry.get("paths"):
+            paths.append((number, re.compile("|".join(entry["paths"]))))
+        words = [re.escape(word) for word in entry.get("words", [])]
+        all_words += words
+        rules.append(
+            _Rule(
+                Skill(entry["name"], SkillKind(entry["kind"]), ""),
+                tuple(names),
+                re.compile("|".join(wild)) if wild else None,
+                frozenset(entry.get("keys", [])),
+                re.compile(rf"(?<![\w-])(?:{'|'.join(words)})(?![\w-])", re.IGNORECASE) if words else None,
+                frozenset(entry.get("roles", [])),
+                entry.get("category", ""),
+                entry.get("min_lines", 1),
+            )
+        )
+    return _Rules(
+        tuple(rules),
+        tuple(paths),
+        re.compile("|".join(pattern.pattern for _, pattern in paths)),
+        exact,
+        re.compile("|".join(all_words), re.IGNORECASE),
+    )
+
+
+@lru_cache(maxsize=1 << 16)
+def _path_rules(path: str) -> tuple[int, ...]:
+    rules = _rules()
+    if not rules.any_path.search(path):
+        return ()
+    return tuple(number for number, pattern in rules.paths if pattern.search(path))
+
+
+def skills_of(
+    files_changed: Iterable[FileChange],
+    content: Sequence[ContentFact],
+    text: str,
+    category: Category,
+) -> tuple[Skill, ...]:
+    """The skills of one change: languages with most changed lines first, then the others in the order of the
+    rules. ``files_changed`` of all its commits; ``text`` its title and message."""
+    rules = _rules()
+    lines: dict[str, int] = {}
+    shown_by: dict[str, str] = {}
+    role_lines: dict[str, int] = {}
+    role_path: dict[str, str] = {}
+    found: dict[int, str] = {}
+    for file in files_changed:
+        if file.added is None or file.status == "D":
+            continue
+        role, language = path_info(file.path)
+        changed = file.added + (file.deleted or 0)
+        if role not in COUNTED or not changed:
+            continue
+        role_lines[role.value] = role_lines.get(role.value, 0) + changed
+        role_path.setdefault(role.value, file.path)
+        if language and language not in _NOT_A_SKILL:
+            before = lines.get(language, 0)
+            lines[language] = before + changed
+            if role is PathRole.SOURCE or language not in shown_by:
+                shown_by[language] = file.path
+        for number in _path_rules(file.path):
+            found.setdefault(number, f"edits {file.path}")
+    _by_content(rules, content, found)
+    if rules.any_word.search(text):
+        for number, rule in enumerate(rules.rules):
+            if number not in found and rule.words and (match := rule.words.search(text)):
+                found[number] = f'its message says "{match[0].lower()}"'
+    for number, rule in enumerate(rules.rules):
+        for role in rule.roles:
+            if role_lines.get(role, 0) >= rule.min_lines:
+                found.setdefault(number, f"{role_lines[role]:,} lines in {role_path[role]}" if role_lines[role] > 1
+                                 else f"1 line in {role_path[role]}")  # fmt: skip
+        if rule.category == category.value:
+            found.setdefault(number, f"a {category.value} change")
+    languages = [
+        Skill(name, SkillKind.LANGUAGE, f"{count:,} lines, such as in {shown_by[name]}")
+        for name, count in sorted(lines.items(), key=lambda item: (-item[1], item[0]))
+        if count >= _FEW_LINES
+    ]
+    others = [rules.rules[number].skill._replace(evidence=why) for number, why in sorted(found.items())]
+    return (*languages, *others)
+
+
+def _by_content(rules: _Rules, content: Sequence[ContentFact], found: dict[int, str]) -> None:
+    keys: dict[str, set[str]] = {}
+    for fact in content:
+        if fact.kind is ContentKind.DEPENDENCY:
+            matching = rules.exact.get(fact.value, ())
+            name = fact.value.partition(":")[2]
+            for number in matching:
+                found.setdefault(number, f"declares {name} in {fact.path}")
+            for number, rule in enumerate(rules.rules):
+                pattern = rule.dependency_pattern
+                if pattern and number not in found and pattern.fullmatch(fact.value):
+                    found[number] = f"declares {name} in {fact.path}"
+        elif fact.kind is ContentKind.DOCUMENT_KEY:
+            keys.setdefault(fact.path, set()).add(fact.value)
+    for path, names in keys.items():
+        for number, rule in enumerate(rules.rules):
+            if rule.keys and rule.keys <= names:
+                found.setdefault(number, f"adds {path} with {', '.join(sorted(rule.keys))}")
