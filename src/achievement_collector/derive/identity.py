@@ -352,6 +352,15 @@ def parse_signature(text: str) -> Signature | None:
     return Signature(match[1].strip(' "'), match[2].strip()) if match else None
 
 
+def co_authors(trailers: Iterable[Trailer]) -> Iterable[Signature]:
+    """The signatures of the trailers that name co-authors."""
+    for key, value in trailers:
+        if key.lower() in _CO_AUTHOR:
+            who = parse_signature(value)
+            if who is not None and (who.name or who.email):
+                yield who
+
+
 class Work(NamedTuple):
     """Who made one commit: ``authors`` are signatures of people, the accountable one first; ``is_bot`` where
     only programs made it; ``assisted_by`` names AI agents."""
@@ -364,7 +373,7 @@ class Work(NamedTuple):
 def work_of(
     author: Signature,
     committer: Signature,
-    trailers: Iterable[Trailer],
+    trailers: Sequence[Trailer],
     message: str,
     rules: AuthorRules,
     kinds: Mapping[Signature, AuthorKind],
@@ -384,18 +393,14 @@ def work_of(
         people.append(author)
     elif author_kind is AuthorKind.AGENT:
         agents.append(rules.agent_of(author) or author.name)
+    for who in co_authors(trailers):
+        agent = rules.agent_of(who)
+        if agent:
+            agents.append(agent)
+        elif kind(who) is AuthorKind.PERSON:
+            people.append(who)
     for key, value in trailers:
-        lower = key.lower()
-        if lower in _CO_AUTHOR:
-            who = parse_signature(value)
-            if who is None or not (who.name or who.email):
-                continue
-            agent = rules.agent_of(who)
-            if agent:
-                agents.append(agent)
-            elif kind(who) is AuthorKind.PERSON:
-                people.append(who)
-        elif lower in _ASSISTED:
+        if key.lower() in _ASSISTED:
             who = parse_signature(value) or Signature(value.strip(), "")
             agents.append(
                 rules.agent_of(who) or re.sub(r"\s*[<(:].*", "", value).strip()[:40] or "an AI agent"

@@ -166,6 +166,21 @@ def release_parts(level: str, changes: int, features: int, fixes: int, people: i
     return tuple(sorted(parts, key=lambda part: -part.points))
 
 
+def release_complexity_parts(changes: int, people: int) -> tuple[ScorePart, ...]:
+    """The parts of a release's complexity: how much, and how many people's, work came together in it."""
+    parts = []
+    if changes:
+        noun = "change" if changes == 1 else "changes"
+        parts.append(
+            ScorePart("changes", _saturating(changes, 70.0, 120.0), f"{changes:,} counted {noun} in it")
+        )
+    if people > 1:
+        parts.append(
+            ScorePart("people", _saturating(people - 1, 30.0, 15.0), f"the work of {people:,} people")
+        )
+    return tuple(parts)
+
+
 def raw_total(parts: Sequence[ScorePart]) -> float:
     return sum(part.points for part in parts)
 

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from achievement_collector.derive.conclusions import AchievementKind, Role, Skill
+from achievement_collector.derive.achievements import Conclusion
+from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.scores import scaled_value
 from achievement_collector.ledger.tables import (
     achievement_credits,
@@ -18,32 +19,11 @@ from achievement_collector.ledger.tables import (
     achievements,
     edits,
     repositories,
+    signatures,
+    statements,
 )
 
 _MANY = 500
-
-
-class Conclusion(NamedTuple):
-    """One row to be stored. ``detail`` is what only the achievement's own page shows (JSON text)."""
-
-    key: str
-    kind: AchievementKind
-    title: str
-    description: str
-    category: str
-    complexity: int
-    occurred: int
-    occurred_zone: int
-    is_counted: bool
-    is_bot: bool
-    left_out_reason: str
-    raw_impact: float
-    pull_request: int | None
-    released_in: str
-    fingerprint: str
-    detail: str
-    skills: tuple[Skill, ...]
-    credits: tuple[tuple[int, Role, int], ...]  # (signature id, role, commits)
 
 
 class StoredConclusion(NamedTuple):
@@ -86,15 +66,21 @@ def remove_achievements(connection: Connection, ids: Sequence[int]) -> None:
         connection.execute(sa.delete(achievements).where(achievements.c.id.in_(part)))
 
 
+def remove_by_uid(connection: Connection, uid: str) -> None:
+    ids = connection.scalars(sa.select(achievements.c.id).where(achievements.c.uid == uid)).all()
+    remove_achievements(connection, ids)
+
+
 def add_achievements(
     connection: Connection,
-    repository_id: int,
+    repository_id: int | None,
     repository_uid: str,
     rules_version: int,
     scale: float,
     conclusions: Sequence[Conclusion],
 ) -> None:
-    """Stores rows whose keys are not there (remove earlier ones first)."""
+    """Stores rows whose keys are not there (remove earlier ones first); ``repository_id`` is None for stated
+    achievements, whose keys hold their ids."""
     if not conclusions:
         return
     rows: list[dict[str, Any]] = []
@@ -104,7 +90,9 @@ def add_achievements(
         rows.append(
             {
                 "id": number,
-                "uid": achievement_uid(repository_uid, conclusion.key),
+                "uid": achievement_uid(repository_uid, conclusion.key)
+                if repository_id is not None
+                else conclusion.key.partition("/")[2],
                 "repository_id": repository_id,
                 "key": conclusion.key,
                 "kind": conclusion.kind.value,
@@ -172,6 +160,53 @@ def rescale(connection: Connection, repository_id: int, scale: float) -> None:
             .values(impact=sa.bindparam("value")),
             changed,
         )
+
+
+def forget_derivation(connection: Connection, uid: str) -> None:
+    """Makes the next derivation conclude an achievement again (a stated one is made again at once)."""
+    connection.execute(sa.update(achievements).where(achievements.c.uid == uid).values(fingerprint="", is_hidden=False))
+    place = sa.select(achievements.c.repository_id).where(achievements.c.uid == uid).scalar_subquery()
+    connection.execute(sa.update(repositories).where(repositories.c.id == place).values(derived_from=""))
+
+
+def add_statement(connection: Connection, uid: str, body: Mapping[str, Any], now: int) -> None:
+    """Remembers what a person stated, word for word."""
+    connection.execute(
+        sa.insert(statements).values(uid=uid, body=json.dumps(dict(body), ensure_ascii=False), created=now)
+    )
+
+
+def statement_of(connection: Connection, uid: str) -> dict[str, Any] | None:
+    body = connection.scalar(sa.select(statements.c.body).where(statements.c.uid == uid))
+    return json.loads(body) if body else None
+
+
+def gathered_by_release(connection: Connection, repository_id: int) -> dict[str, tuple[dict[str, int], int]]:
+    """release -> (counted changes by category, people behind them)."""
+    of_changes = (
+        achievements.c.repository_id == repository_id,
+        achievements.c.kind == AchievementKind.CHANGE.value,
+        achievements.c.is_counted,
+        achievements.c.released_in != "",
+    )
+    by_category: dict[str, dict[str, int]] = {}
+    for release, category, count in connection.execute(
+        sa.select(achievements.c.released_in, achievements.c.category, sa.func.count())
+        .where(*of_changes)
+        .group_by(achievements.c.released_in, achievements.c.category)
+    ):
+        by_category.setdefault(release, {})[category] = int(count)
+    people = {
+        row[0]: int(row[1])
+        for row in connection.execute(
+            sa.select(achievements.c.released_in, sa.func.count(sa.distinct(signatures.c.person_id)))
+            .join(achievement_credits, achievement_credits.c.achievement_id == achievements.c.id)
+            .join(signatures, signatures.c.id == achievement_credits.c.signature_id)
+            .where(*of_changes)
+            .group_by(achievements.c.released_in)
+        )
+    }
+    return {release: (counts, people.get(release, 0)) for release, counts in by_category.items()}
 
 
 def note_derivation(connection: Connection, repository_id: int, **values: Any) -> None:

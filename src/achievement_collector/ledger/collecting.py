@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from achievement_collector.derive.identity import co_authors
 from achievement_collector.facts import (
     CollectedCommit,
     ContentFact,
@@ -177,7 +178,9 @@ def add_commits(
     ids: SignatureIds,
 ) -> None:
     """Stores commits with their trailers; those already known stay as they are."""
-    known = ids.add(connection, [who for commit, _ in batch for who in (commit.author, commit.committer)])
+    found = [who for commit, _ in batch for who in (commit.author, commit.committer)]
+    found += [who for _, trailers in batch if trailers for who in co_authors(trailers)]
+    known = ids.add(connection, found)
     connection.execute(
         _insert_new(connection, commits),
         [

@@ -149,6 +149,18 @@ def list_people(connection: Connection, *, text: str | None = None, bots: bool =
     return sorted(found, key=lambda one: (-one.achievements, -one.commits, one.name, one.id))
 
 
+def stored_people(connection: Connection) -> list[Person]:
+    """Everybody, with the ids of their signatures."""
+    numbers: dict[str, list[int]] = {}
+    for row in connection.execute(sa.select(signatures.c.id, signatures.c.person_id).order_by(signatures.c.id)):
+        if row.person_id:
+            numbers.setdefault(row.person_id, []).append(row.id)
+    return [
+        Person(row.id, row.name, row.email, AuthorKind(row.kind), tuple(numbers.get(row.id, ())))
+        for row in connection.execute(sa.select(people).order_by(people.c.id))
+    ]
+
+
 class StoredDecision(NamedTuple):
     id: int
     action: str

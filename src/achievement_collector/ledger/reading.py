@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from achievement_collector.derive.history import History
 from achievement_collector.facts import (
     Commit,
     ContentFact,
@@ -121,6 +122,24 @@ def commit_heads(connection: Connection, repository_id: int) -> Iterator[CommitH
         sa.select(*columns).where(commits.c.repository_id == repository_id).order_by(commits.c.id)
     )
     return map(CommitHead._make, rows)
+
+
+def derived_from(connection: Connection, repository_id: int) -> str:
+    """The digest noted with the last derivation; empty where none came to its end."""
+    found = connection.scalar(
+        sa.select(repositories.c.derived_from).where(repositories.c.id == repository_id)
+    )
+    return str(found or "")
+
+
+def commit_graph(connection: Connection, repository_id: int) -> History:
+    """The commits of a repository with their parents alone."""
+    history = History()
+    for sha, parents in connection.execute(
+        sa.select(commits.c.sha, commits.c.parents).where(commits.c.repository_id == repository_id)
+    ):
+        history.add(sha, parents.split(), author=0, authored=0, committed=0, message="")
+    return history
 
 
 def commit_count(connection: Connection, repository_id: int) -> int:
@@ -235,16 +254,30 @@ def stored_tags(connection: Connection, repository_id: int, people: dict[int, Si
     return list(found.values())
 
 
-def stored_content(connection: Connection, repository_id: int) -> dict[str, tuple[ContentFact, ...]]:
+def stored_content(
+    connection: Connection, repository_id: int, shas: Sequence[str]
+) -> dict[str, tuple[ContentFact, ...]]:
     """sha -> what the commit's files told, in a fixed order."""
     found: dict[str, list[ContentFact]] = defaultdict(list)
-    rows = connection.execute(
-        sa.select(content_facts.c.sha, content_facts.c.path, content_facts.c.kind, content_facts.c.value)
-        .where(content_facts.c.repository_id == repository_id)
-        .order_by(content_facts.c.sha, content_facts.c.path, content_facts.c.kind, content_facts.c.value)
-    )
-    for sha, path, kind, value in rows:
-        found[sha].append(
-            ContentFact(sha, bytes(path).decode("utf-8", "surrogateescape"), ContentKind(kind), value)
+    table = content_facts.c
+    for start in range(0, len(shas), _MANY):
+        rows = connection.execute(
+            sa.select(table.sha, table.path, table.kind, table.value)
+            .where(table.repository_id == repository_id, table.sha.in_(shas[start : start + _MANY]))
+            .order_by(table.sha, table.path, table.kind, table.value)
         )
+        for sha, path, kind, value in rows:
+            found[sha].append(
+                ContentFact(sha, bytes(path).decode("utf-8", "surrogateescape"), ContentKind(kind), value)
+            )
     return {sha: tuple(facts) for sha, facts in found.items()}
+
+
+def commit_span(connection: Connection, repository_id: int) -> tuple[int, int, int]:
+    """(commits, time of the first, time of the last) of a repository, by committer date."""
+    row = connection.execute(
+        sa.select(sa.func.count(), sa.func.min(commits.c.committed), sa.func.max(commits.c.committed)).where(
+            commits.c.repository_id == repository_id
+        )
+    ).one()
+    return int(row[0]), int(row[1] or 0), int(row[2] or 0)

@@ -113,6 +113,7 @@ commits = Table(
     Column("patch_id", String(64)),  # where it was asked for
     Column("is_boundary", Boolean, nullable=False),
     UniqueConstraint("repository_id", "sha"),
+    Index(None, "author_id"),
 )
 
 tags = Table(
@@ -191,6 +192,7 @@ achievements = Table(
     Column("detail", Text, nullable=False),  # JSON: everything that only one achievement's page shows
     Index(None, "is_counted", "is_hidden", "impact", "occurred"),
     Index(None, "repository_id", "key", unique=True),
+    Index(None, "repository_id", "released_in"),
     Index(None, "occurred"),
 )
 

@@ -49,7 +49,7 @@ class Progress:
 
     started: Callable[[str, int], None] = lambda _name, _total: None
     advanced: Callable[[int], None] = lambda _commits: None
-    first_results: Callable[[int], None] = lambda _repository_id: None
+    first_results: Callable[[int, Refs], None] = lambda _repository_id, _refs: None
     stage: Callable[[str], None] = lambda _name: None
 
 
@@ -153,7 +153,7 @@ def _store_commits(
             progress.advanced(len(group))
             if waits_for_first and done >= _FIRST_RESULTS_AFTER:
                 waits_for_first = False
-                progress.first_results(stored.repository_id)
+                progress.first_results(stored.repository_id, refs)
     return suspicious
 
 

@@ -47,6 +47,7 @@ class Query:
     kind: str | None = None
     left_out: bool = False
     hidden: bool = False
+    repository_ids: tuple[int, ...] | None = None  # for callers that know them
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Shown:
 def show_achievement(ledger: Ledger, prefix: str) -> Shown:
     """Raises :class:`NotFoundError` where no achievement, or more than one, has an id that begins so."""
     with ledger.read() as connection:
-        achievement = _one(connection, prefix)
+        achievement = one_achievement(connection, prefix)
         places = stored_repositories(connection, key=achievement.repository) if achievement.repository else []
         path = places[0].paths[0] if places and places[0].paths else ""
         tags: tuple[str, ...] = ()
@@ -105,7 +106,8 @@ def show_achievement(ledger: Ledger, prefix: str) -> Shown:
     return Shown(achievement, commands, tags)
 
 
-def _one(connection: Connection, prefix: str) -> Achievement:
+def one_achievement(connection: Connection, prefix: str) -> Achievement:
+    """The achievement whose id begins with ``prefix``; :class:`NotFoundError` unless it is one."""
     if not re.fullmatch(r"[0-9a-fA-F]{4,12}", prefix):
         raise NotFoundError(
             f"{prefix!r} is no achievement's id; ids are 4 to 12 hex digits, as list shows them"
@@ -196,7 +198,7 @@ def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter
             )
             raise NotFoundError(f"several people match {query.person!r}: {names}; use an address or an id")
         words.append(f"by {ledger_people.display_name(connection, people[0])[0]}")
-    repository_ids: tuple[int, ...] | None = None
+    repository_ids = query.repository_ids
     if query.repository:
         places = _repositories(connection, query.repository)
         repository_ids = tuple(place[0] for place in places)

@@ -118,6 +118,12 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_achievements_repository_id_key"), "achievements", ["repository_id", "key"], unique=True
     )
+    op.create_index(
+        op.f("ix_achievements_repository_id_released_in"),
+        "achievements",
+        ["repository_id", "released_in"],
+        unique=False,
+    )
     op.create_table(
         "checkouts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -169,6 +175,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_commits")),
         sa.UniqueConstraint("repository_id", "sha", name=op.f("uq_commits_repository_id_sha")),
     )
+    op.create_index(op.f("ix_commits_author_id"), "commits", ["author_id"], unique=False)
     op.create_table(
         "content_facts",
         sa.Column("repository_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -257,9 +264,11 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_achievement_credits_signature_id"), table_name="achievement_credits")
     op.drop_table("achievement_credits")
     op.drop_table("content_facts")
+    op.drop_index(op.f("ix_commits_author_id"), table_name="commits")
     op.drop_table("commits")
     op.drop_index(op.f("ix_checkouts_repository_id"), table_name="checkouts")
     op.drop_table("checkouts")
+    op.drop_index(op.f("ix_achievements_repository_id_released_in"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_repository_id_key"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_occurred"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_is_counted_is_hidden_impact_occurred"), table_name="achievements")

@@ -1,0 +1,3 @@
+"""``export``."""
+import typer
+def add_to(app: typer.Typer) -> None: ...

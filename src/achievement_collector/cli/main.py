@@ -1,0 +1,56 @@
+"""The commands. Rooms are imported only when a command needs them, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from achievement_collector import __version__
+from achievement_collector.cli import export, hook, people, record, scan
+from achievement_collector.errors import CollectorError
+
+app = typer.Typer(
+    name="achievement-collector",
+    help="Turns the engineering work you really do into an evidence-backed record.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+scan.add_to(app)
+record.add_to(app)
+people.add_to(app)
+export.add_to(app)
+hook.add_to(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"achievement-collector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version and stop."
+    ),
+) -> None:
+    pass
+
+
+def run() -> None:
+    """The console script: one sentence and exit code 2 for whatever a user can mend."""
+    try:
+        app()
+    except CollectorError as error:
+        from achievement_collector.present.printable import one_line
+
+        sys.stderr.write(f"achievement-collector: {one_line(str(error))}\n")
+        raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("achievement-collector: stopped; what was recorded stays, run the same again to go on\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise SystemExit(0) from None

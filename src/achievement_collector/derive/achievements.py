@@ -1,0 +1,528 @@
+"""From a change and its commits to an achievement: size, significance, category, scores, skills, value, credit."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.categories import ChangeText, categorise
+from achievement_collector.derive.category_model import RepositoryStyle
+from achievement_collector.derive.changes import State
+from achievement_collector.derive.conclusions import (
+    AchievementKind,
+    BusinessValue,
+    Category,
+    CategoryCall,
+    Role,
+    ScorePart,
+    Size,
+    Skill,
+    ValueKind,
+)
+from achievement_collector.derive.identity import AuthorKind, AuthorRules, Work, parse_signature, work_of
+from achievement_collector.derive.messages import (
+    Header,
+    clean_title,
+    declares_breaking,
+    issue_references,
+    parse_header,
+    parse_merge,
+)
+from achievement_collector.derive.paths import COUNTED, PathRole, area_of, path_info
+from achievement_collector.derive.releases import Release
+from achievement_collector.derive.scores import (
+    ScoreInputs,
+    complexity_parts,
+    impact_parts,
+    raw_total,
+    release_complexity_parts,
+    release_parts,
+    scaled_value,
+)
+from achievement_collector.derive.significance import Verdict, judge
+from achievement_collector.derive.sizes import is_version_bump, measure, merge_sizes
+from achievement_collector.derive.skills import skills_of
+from achievement_collector.derive.value import stated_value
+from achievement_collector.facts import Commit, ContentFact, FileChange, Signature, body_of, subject_of
+from achievement_collector.facts.diff import line_counts
+
+_LONGEST_TITLE = 200
+_LONGEST_DESCRIPTION = 1_200
+_MOST_FILES = 3_000  # of one change that are looked at one by one
+_TYPES_BY_WEIGHT = ("feat", "feature", "fix", "perf", "refactor", "security", "test", "docs", "build", "ci")
+
+
+class Conclusion(NamedTuple):
+    """One row to be stored. ``detail`` is what only the achievement's own page shows (JSON text)."""
+
+    key: str
+    kind: AchievementKind
+    title: str
+    description: str
+    category: str
+    complexity: int
+    occurred: int
+    occurred_zone: int
+    is_counted: bool
+    is_bot: bool
+    left_out_reason: str
+    raw_impact: float
+    pull_request: int | None
+    released_in: str
+    fingerprint: str
+    detail: str
+    skills: tuple[Skill, ...]
+    credits: tuple[tuple[int, Role, int], ...]  # (signature id, role, commits)
+
+
+class CommitFacts(NamedTuple):
+    """A commit of a change; ``is_formatting`` where the project lists it as such."""
+
+    commit: Commit
+    author_id: int
+    spaceless: bytes | None = None
+    is_formatting: bool = False
+
+
+class ChangeFacts(NamedTuple):
+    """Everything the conclusion on a change rests on. ``title`` and ``described_by`` (the message that
+    describes it) come from grouping; ``anchor`` is the commit by which it arrived."""
+
+    key: str
+    title: str
+    described_by: str
+    anchor: Commit
+    commits: tuple[CommitFacts, ...]
+    content: tuple[ContentFact, ...] = ()
+    state: State = State.CREDITED
+    other: str = ""
+    relands: str = ""
+    backports: int = 0
+    reverted: int = 0  # of its commits
+    number: int | None = None
+    branch: str = ""
+    released_in: str = ""
+    fingerprint: str = ""
+
+
+class Rules(NamedTuple):
+    """What conclusions depend on beside the facts."""
+
+    min_lines: int
+    authors: AuthorRules
+    kinds: Mapping[Signature, AuthorKind]
+    ids: Mapping[Signature, int]
+    style: RepositoryStyle
+
+
+def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
+    """The achievement that a change is, or the reason why it is left out."""
+    subjects = [subject_of(facts.commit.message) for facts in change.commits]
+    header = _declared(change, subjects)
+    declared = header.type if header else None
+    size, files = _size(change, subjects)
+    bumps = bool(subjects) and all(is_version_bump(subject) for subject in subjects)
+    verdict = judge(change.title, declared, size, min_lines=rules.min_lines, is_version_bump=bumps)
+    credited, is_bot, assisted = _credit(change, rules)
+    left_out = _left_out(change, verdict, is_bot, credited)
+    description = _description(change)
+    call = _category(change, header, description, files, rules, is_left_out=bool(left_out))
+    areas, languages, roles, by_role, replaced = _extent(files)
+    messages = [change.anchor.message, *(facts.commit.message for facts in change.commits)]
+    issues = _issues(change, messages)
+    breaking = _breaking(change)
+    inputs = ScoreInputs(
+        call,
+        size,
+        areas,
+        languages,
+        roles,
+        by_role.get(PathRole.TEST, 0),
+        by_role.get(PathRole.DOCS, 0),
+        replaced,
+        len(change.commits),
+        breaking,
+        issues,
+        change.released_in,
+        change.backports,
+    )
+    impact, complexity = impact_parts(inputs), complexity_parts(inputs)
+    skills = (
+        () if left_out else skills_of(files, change.content, f"{change.title}\n{description}", call.category)
+    )
+    value = BusinessValue() if left_out else _value(change)
+    starts = [facts.commit.authored for facts in change.commits]
+    detail: dict[str, Any] = {
+        "impact": [_listed(part) for part in impact],
+        "complexity": [_listed(part) for part in complexity],
+        "started": list(min(starts)) if starts else None,
+        "confidence": call.confidence,
+        "labels": [label.value for label in call.labels],
+        "basis": call.basis,
+        "size": [
+            size.lines_added, size.lines_deleted, size.files, size.lines_left_out, size.left_out, size.is_measured
+        ],
+        "reason": verdict.reason if verdict.is_significant else "",
+        "commits": [facts.commit.sha for facts in change.commits],
+        "anchor": change.anchor.sha,
+    }  # fmt: skip
+    if assisted:
+        detail["assisted_by"] = list(assisted)
+    if issues:
+        detail["issues"] = list(issues)
+    reviewers = _reviewers(change)
+    if reviewers:
+        detail["reviewers"] = list(reviewers)
+    if change.relands:
+        detail["relands"] = change.relands
+    if value.kind is not ValueKind.NOT_MEASURED:
+        detail["value"] = {"kind": value.kind.value, "text": _clean(value.text), "source": value.source}
+    return Conclusion(
+        change.key,
+        AchievementKind.CHANGE,
+        _clean(change.title)[:_LONGEST_TITLE] or "(no title)",
+        _clean(description),
+        call.category.value,
+        scaled_value(raw_total(complexity), 1.0),
+        change.anchor.committed.seconds,
+        change.anchor.committed.offset_minutes,
+        not left_out,
+        is_bot,
+        _clean(left_out),
+        round(raw_total(impact), 3),
+        change.number,
+        change.released_in,
+        change.fingerprint,
+        json.dumps(detail, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode(),
+        skills,
+        credited,
+    )
+
+
+def _listed(part: ScorePart) -> list[Any]:
+    return [part.name, round(part.points, 3), _clean(part.fact)]
+
+
+def _clean(text: str) -> str:
+    """Text that every database takes: no NUL, nothing that UTF-8 cannot say."""
+    if "\0" in text:
+        text = text.replace("\0", "�")
+    return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def _declared(change: ChangeFacts, subjects: Sequence[str]) -> Header | None:
+    """The header of the title; else the weightiest where every commit declares a type."""
+    described = parse_header(subject_of(change.described_by)) if change.described_by else None
+    if described and (len(subjects) == 1 or change.anchor.message == change.described_by):
+        return described
+    headers = [parse_header(subject) for subject in subjects]
+    told = [header for header in headers if header is not None]
+    if not told or len(told) < len(headers):
+        return described if described and len(subjects) == 1 else None
+    rank = {name: place for place, name in enumerate(_TYPES_BY_WEIGHT)}
+    return min(told, key=lambda header: rank.get(header.type, 99))
+
+
+def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[FileChange]]:
+    """The size, and the changed files of all commits."""
+    files: list[FileChange] = []
+    sizes: list[Size] = []
+    counted: set[str] = set()
+    for facts, subject in zip(change.commits, subjects, strict=True):
+        commit = facts.commit
+        sizes.append(
+            measure(
+                commit.files,
+                spaceless=line_counts(facts.spaceless) if facts.spaceless is not None else None,
+                is_formatting=facts.is_formatting,
+                is_version_bump=is_version_bump(subject),
+                is_measured=not commit.is_boundary,
+            )
+        )
+        if not facts.is_formatting:
+            files += commit.files[: _MOST_FILES - len(files)]
+    if len(sizes) == 1:
+        return sizes[0], files
+    for file in files:
+        if (file.added or file.deleted) and path_info(file.path).role in COUNTED:
+            counted.add(file.path)
+    if not sizes:
+        return Size(), files
+    merged = merge_sizes(sizes, len(counted))
+    return merged, files
+
+
+def _extent(
+    files: Sequence[FileChange],
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[PathRole, int], int]:
+    """(areas, languages, roles: most lines first; lines by role; lines replaced) of the files that count."""
+    areas: dict[str, int] = {}
+    languages: dict[str, int] = {}
+    by_role: dict[PathRole, int] = {}
+    replaced = 0
+    for file in files:
+        added, deleted = file.added or 0, file.deleted or 0
+        lines = added + deleted
+        if not lines or file.mode == "160000":
+            continue
+        role, language = path_info(file.path)
+        if role not in COUNTED:
+            continue
+        by_role[role] = by_role.get(role, 0) + lines
+        area = area_of(file.path)
+        areas[area] = areas.get(area, 0) + lines
+        if language:
+            languages[language] = languages.get(language, 0) + lines
+        if added and deleted:
+            replaced += min(added, deleted)
+    return (
+        _ranked(areas),
+        _ranked(languages),
+        tuple(role.value for role in _ranked(by_role)),
+        by_role,
+        replaced,
+    )
+
+
+def _ranked(lines: Mapping[Any, int]) -> tuple[Any, ...]:
+    return tuple(sorted(lines, key=lambda name: (-lines[name], name))) if len(lines) > 1 else tuple(lines)
+
+
+def _credit(
+    change: ChangeFacts, rules: Rules
+) -> tuple[tuple[tuple[int, Role, int], ...], bool, tuple[str, ...]]:
+    """((signature id, role, commits) of people, whether only programs made it, AI agents)."""
+    authors: dict[int, int] = {}
+    others: dict[int, int] = {}
+    agents: dict[str, None] = {}
+    bots = 0
+    for facts in change.commits:
+        work = _work(facts.commit, rules)
+        bots += work.is_bot
+        agents.update(dict.fromkeys(work.assisted_by))
+        for place, who in enumerate(work.authors):
+            number = facts.author_id if who == facts.commit.author else rules.ids.get(who)
+            if number is None:
+                continue
+            counts = authors if place == 0 else others
+            counts[number] = counts.get(number, 0) + 1
+    if change.anchor.sha not in {facts.commit.sha for facts in change.commits}:
+        # a squash or merge commit may name co-authors of its own
+        for who in _work(change.anchor, rules).authors[1:]:
+            number = rules.ids.get(who)
+            if number is not None and number not in authors:
+                others.setdefault(number, 0)
+    credited = [(number, Role.AUTHOR, count) for number, count in authors.items()]
+    credited += [(number, Role.CO_AUTHOR, count) for number, count in others.items() if number not in authors]
+    return tuple(credited), bool(change.commits) and bots == len(change.commits), tuple(agents)
+
+
+def _work(commit: Commit, rules: Rules) -> Work:
+    if (
+        not commit.trailers
+        and rules.kinds.get(commit.author) is AuthorKind.PERSON
+        and "enerated" not in commit.message
+    ):
+        return Work((commit.author,), False, ())
+    return work_of(
+        commit.author, commit.committer, commit.trailers, commit.message, rules.authors, rules.kinds
+    )
+
+
+def _left_out(
+    change: ChangeFacts, verdict: Verdict, is_bot: bool, credited: Sequence[tuple[int, Role, int]]
+) -> str:
+    """Why a change does not count; empty where it does."""
+    match change.state:
+        case State.UNMERGED:
+            return f"not merged: only on {change.branch}"
+        case State.REVERTED:
+            return f"reverted by {_short(change.other)}"
+        case State.REVERT:
+            return "a revert: it takes credit away and earns none"
+        case State.DUPLICATE:
+            return f"a copy of {_short(change.other)}, which has the credit"
+    if is_bot:
+        names = ", ".join(dict.fromkeys(facts.commit.author.name for facts in change.commits[:20]))
+        return f"made by a program: {names}"
+    if not verdict.is_significant:
+        return verdict.reason
+    if not credited:
+        return "no person is accountable for it: made by an AI agent alone"
+    return ""
+
+
+def _short(key: str) -> str:
+    kind, _, name = key.partition("/")
+    return f"#{name}" if kind == "pr" else f"commit {name[:12]}" if kind == "commit" else name
+
+
+def _category(
+    change: ChangeFacts,
+    header: Header | None,
+    description: str,
+    files: Sequence[FileChange],
+    rules: Rules,
+    *,
+    is_left_out: bool,
+) -> CategoryCall:
+    if change.state is State.REVERT:
+        return CategoryCall(Category.REVERT, 0.95, (Category.REVERT,), "it says what it reverts")
+    declared = header.type if header else None
+    text = ChangeText(change.title, description, files, declared, header.scope if header else None)
+    if is_left_out and declared is None:
+        # nobody is shown a call on work that does not count
+        return CategoryCall(Category.UNSURE, 0.0, (Category.UNSURE,), "left out, so not judged")
+    return categorise(text, rules.style)
+
+
+_REFERENCE_LINES = re.compile(
+    r"^\s*(?:(?:[A-Z][\w-]*-(?:by|to)|Change-Id|Link|Fixes|Closes|Refs?|See-also|Bug|PR-URL|Signed-off-by|git-svn-id|Cc|CC|Resolves"
+    r"|Message-I[dD]|Conflicts|Reported-by|Ref|URL)\s*:.*|\(cherry picked from commit .*\)|-{3,}|_{3,}|\*{3,}|#.*|<!--.*-->)\s*$",
+    re.MULTILINE,
+)
+
+
+def _description(change: ChangeFacts) -> str:
+    """What the author wrote below the title, without trailers and references; cut at a paragraph."""
+    message = change.described_by
+    body = body_of(message)
+    merge = (
+        parse_merge(message) if len(change.anchor.parents) > 1 and message == change.anchor.message else None
+    )
+    if merge is not None:
+        lines = body.splitlines()
+        if lines and clean_title(lines[0]) == change.title:
+            body = "\n".join(lines[1:])
+        if not body.strip() and len(change.commits) == 1:
+            body = body_of(change.commits[0].commit.message)
+        body = re.sub(r"^\* .*:\n(?=  )", "", body, flags=re.MULTILINE)  # a merge log of one-line summaries
+    body = _REFERENCE_LINES.sub("", body.replace("\r", ""))
+    body = re.sub(r"\n{3,}", "\n\n", body).strip()
+    if len(body) <= _LONGEST_DESCRIPTION:
+        return body
+    cut = body[:_LONGEST_DESCRIPTION]
+    end = max(cut.rfind("\n\n"), cut.rfind(". ") + 1, cut.rfind(".\n") + 1)
+    return cut[: end if end > _LONGEST_DESCRIPTION // 3 else None].rstrip() + " …"
+
+
+def _issues(change: ChangeFacts, messages: Sequence[str]) -> tuple[str, ...]:
+    own = f"#{change.number}"
+    found = [
+        issue
+        for message in dict.fromkeys(messages)
+        if message
+        for issue in issue_references(message)
+        if issue != own
+    ]
+    return tuple(dict.fromkeys(found))[:20]
+
+
+def _breaking(change: ChangeFacts) -> str:
+    for message in (change.described_by, *(facts.commit.message for facts in change.commits)):
+        if "!" in message[:200] or "BREAKING" in message:
+            declared = declares_breaking(subject_of(message), body_of(message))
+            if declared:
+                return declared
+    return ""
+
+
+def _reviewers(change: ChangeFacts) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for commit in (change.anchor, *(facts.commit for facts in change.commits)):
+        for key, value in commit.trailers:
+            if key.lower() in ("reviewed-by", "acked-by", "approved-by", "tested-by"):
+                who = parse_signature(value)
+                name = who.name if who else value.strip()
+                if name:
+                    names[name[:80]] = None
+    return tuple(names)[:10]
+
+
+def _value(change: ChangeFacts) -> BusinessValue:
+    for commit in (change.anchor, *(facts.commit for facts in change.commits)):
+        value = stated_value(commit.message, f"the message of commit {commit.sha[:12]}")
+        if value.kind is not ValueKind.NOT_MEASURED:
+            return value
+    return BusinessValue()
+
+
+# --- releases ----------------------------------------------------------------------------------------
+
+
+class ReleaseFacts(NamedTuple):
+    """A release with what it gathered: counted changes first released in it, and the people behind them."""
+
+    release: Release
+    project: str
+    changes: int
+    by_category: Mapping[str, int]
+    people: int
+    releaser: int | None  # signature id
+    releaser_is_person: bool
+    target: str
+
+
+_SIGNATURE_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*", re.DOTALL)
+
+
+def conclude_release(facts: ReleaseFacts) -> Conclusion:
+    """The achievement that a release is."""
+    release = facts.release
+    impact = release_parts(
+        release.level,
+        facts.changes,
+        facts.by_category.get(Category.FEATURE.value, 0),
+        facts.by_category.get(Category.BUGFIX.value, 0),
+        facts.people,
+    )
+    complexity = release_complexity_parts(facts.changes, facts.people)
+    message = _SIGNATURE_BLOCK.sub("", release.tag.message).strip()
+    told = message if "\n" in message or " " in message else ""
+    label = Category.RELEASE
+    detail = {
+        "impact": [_listed(part) for part in impact],
+        "complexity": [_listed(part) for part in complexity],
+        "started": None,
+        "confidence": 1.0,
+        "labels": [label.value],
+        "basis": "an annotated tag" if release.tag.is_annotated else "a version tag",
+        "reason": "a release",
+        "tag": _clean(release.tag.name),
+        "target": facts.target,
+        "previous": _clean(release.previous),
+        "changes": facts.changes,
+        "by_category": dict(facts.by_category),
+        "commits": [],
+    }
+    credited = ((facts.releaser, Role.RELEASER, 0),) if facts.releaser and facts.releaser_is_person else ()
+    return Conclusion(
+        f"release/{_clean(release.tag.name)}",
+        AchievementKind.RELEASE,
+        _clean(f"{facts.project} {_version_shown(release)}")[:_LONGEST_TITLE],
+        _clean(told)[:_LONGEST_DESCRIPTION],
+        label.value,
+        scaled_value(raw_total(complexity), 1.0),
+        release.occurred,
+        release.zone,
+        True,
+        False,
+        "",
+        round(raw_total(impact), 3),
+        None,
+        _clean(release.tag.name),
+        f"{RULES_VERSION} {facts.changes} {sorted(facts.by_category.items())} {facts.people}"[:40],
+        json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
+        (),
+        credited,
+    )
+
+
+def _version_shown(release: Release) -> str:
+    version = release.version
+    if version is None or version.family:
+        return f"release {release.tag.name}"
+    return "release " + ".".join(str(number) for number in version.numbers) + version.suffix

@@ -1,0 +1,53 @@
+"""Words that every presenter uses for the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from achievement_collector.derive.conclusions import Achievement, BusinessValue, Credit, Role, ValueKind
+
+
+def plural(count: int, noun: str, nouns: str = "") -> str:
+    """``1 change``, ``2,345 changes``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def value_in_words(value: BusinessValue) -> str:
+    """A business value with where it comes from; never more than was measured or said."""
+    match value.kind:
+        case ValueKind.NOT_MEASURED:
+            return "not measured"
+        case ValueKind.STATED:
+            return f"“{value.text}” ({value.source})" if value.source else f"“{value.text}”"
+        case ValueKind.DERIVED:
+            inputs = ", ".join(f"{name} = {number}" for name, number in value.inputs)
+            return f"{value.text} (derived: {value.formula}; {inputs})"
+        case ValueKind.MEASURED:
+            return f"{value.text} (measured: {value.source})"
+
+
+def people_in_words(credits: Sequence[Credit], most: int = 3) -> str:
+    """Who did it: names, the author with most commits first."""
+    names = [credit.person for credit in credits]
+    shown = ", ".join(names[:most])
+    return shown + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def role_in_words(credit: Credit) -> str:
+    if credit.role is Role.RELEASER:
+        return f"{credit.person} (tagged it)"
+    commits = f", {plural(credit.commits, 'commit')}" if credit.commits else ""
+    return f"{credit.person} ({credit.role.value}{commits})"
+
+
+def size_in_words(achievement: Achievement) -> str:
+    size = achievement.size
+    if not size.is_measured:
+        return "not measured (the history is cut here)"
+    if not size.lines and not size.lines_left_out:
+        return "no changed lines that count"
+    text = f"+{size.lines_added:,} −{size.lines_deleted:,} lines in {plural(size.files, 'file')}"
+    if size.lines_left_out:
+        reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in size.left_out if lines)
+        text += f"; not counted: {reasons}"
+    return text

@@ -1,0 +1,465 @@
+"""From the facts of a repository to its achievements, without asking git again.
+
+The grouping is done over the whole history every time (it is cheap and order matters); what is concluded about a
+change is stored with a fingerprint of everything it rests on, so that only what has changed is concluded again.
+Large repositories are concluded by worker processes.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import tomllib
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.config import Settings
+from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.achievements import (
+    ChangeFacts,
+    CommitFacts,
+    Conclusion,
+    ReleaseFacts,
+    Rules,
+    conclude,
+    conclude_release,
+)
+from achievement_collector.derive.categories import DECLARED, ChangeText, features_of
+from achievement_collector.derive.category_model import RepositoryStyle
+from achievement_collector.derive.changes import ChangeDraft, State, group_changes, title_of
+from achievement_collector.derive.conclusions import AchievementKind
+from achievement_collector.derive.credit import settle_credit
+from achievement_collector.derive.history import History
+from achievement_collector.derive.identity import AuthorKind, AuthorRules, join_people, shipped_rules
+from achievement_collector.derive.mailmap import Mailmap
+from achievement_collector.derive.messages import parse_header
+from achievement_collector.derive.releases import Release, find_releases, first_releases
+from achievement_collector.derive.scores import Scale, calibrate
+from achievement_collector.errors import ConfigurationError
+from achievement_collector.facts import Signature, Tag, body_of
+from achievement_collector.ledger import achievements as conclusions
+from achievement_collector.ledger import people as ledger_people
+from achievement_collector.ledger import reading
+from achievement_collector.ledger.reading import StoredRepository
+from achievement_collector.ledger.store import Ledger, open_ledger
+
+_CHUNK = 400  # changes concluded at a time
+_WORTH_WORKERS = 3_000  # changes; fewer are done before processes have started
+_STYLE_FEW, _STYLE_MOST, _STYLE_GROWTH = 20, 1_500, 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What a derivation did: changes concluded anew, rows that no longer hold, changes in all."""
+
+    concluded: int = 0
+    removed: int = 0
+    changes: int = 0
+
+
+def load_author_rules(folder: Path | None) -> AuthorRules:
+    """The shipped rules with the user's own (``bots.toml``, ``agents.toml`` in ``folder``) added."""
+    more = []
+    for name in ("bots.toml", "agents.toml"):
+        path = folder / name if folder else None
+        if path is None or not path.is_file():
+            continue
+        try:
+            more.append(tomllib.loads(path.read_text("utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+            raise ConfigurationError(f"{path} cannot be read: {error}") from None
+    return AuthorRules(*more) if more else shipped_rules()
+
+
+def refresh_people(ledger: Ledger, rules: AuthorRules) -> dict[Signature, AuthorKind]:
+    """Joins all signatures of the ledger into people and stores them; gives the kind of every signature."""
+    with ledger.read() as connection:
+        uses = reading.signature_uses(connection)
+        mailmaps = [
+            Mailmap(place.mailmap) for place in reading.stored_repositories(connection) if place.mailmap
+        ]
+        decisions = ledger_people.as_decisions(ledger_people.decisions_in_force(connection))
+    people = join_people(uses, mailmaps, decisions, rules)
+    with ledger.write() as connection:
+        ledger_people.replace_people(connection, people)
+    by_number = {number: person.kind for person in people for number in person.signatures}
+    return {who: by_number[number] for number, who, _ in uses}
+
+
+def derive_repository(
+    ledger: Ledger,
+    repository_id: int,
+    settings: Settings,
+    *,
+    kinds: dict[Signature, AuthorKind],
+    rules: AuthorRules,
+    everything: bool = False,
+    mainline: Sequence[str] | None = None,
+    advanced: Callable[[int, int], None] = lambda _done, _all: None,
+) -> Derived:
+    """Brings the achievements of a repository up to date with its facts.
+
+    ``mainline`` is given while a scan is still under way: what is stored so far is concluded, and the next
+    derivation starts afresh. ``everything`` concludes what has not changed as well.
+    """
+    with ledger.read() as connection:
+        place = next(one for one in reading.stored_repositories(connection) if one.id == repository_id)
+        ids = {who: number for number, who in reading.all_signatures(connection).items()}
+        people = {number: who for who, number in ids.items()}
+        tags = reading.stored_tags(connection, repository_id, people)
+        basis = _basis(place, tags, settings, kinds, ids)
+        if not everything and mainline is None and place.derived_from.partition(" ")[2] == basis:
+            return Derived()
+        work = _Work(ledger, place, settings, rules, kinds, ids, people, tags, mainline)
+        work.group(connection)
+    if mainline is None:
+        basis = f"{quick_basis(ledger, settings)} {basis}"
+    else:
+        basis = ""
+    return work.run(basis, everything=everything, advanced=advanced)
+
+
+def quick_basis(ledger: Ledger, settings: Settings) -> str:
+    """A digest of everything but the facts that conclusions rest on; it costs next to nothing."""
+    own = [
+        (path.name, path.read_bytes())
+        for name in ("bots.toml", "agents.toml")
+        if settings.rules and (path := settings.rules / name).is_file()
+    ]
+    with ledger.read() as connection:
+        decisions = [one.id for one in ledger_people.decisions_in_force(connection)]
+    told = (RULES_VERSION, settings.min_lines, own, decisions)
+    return hashlib.sha1(repr(told).encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def is_current(ledger: Ledger, repository_id: int, settings: Settings) -> bool:
+    """Whether the last derivation still holds for facts that have not changed since."""
+    with ledger.read() as connection:
+        derived_from = reading.derived_from(connection, repository_id)
+    return derived_from.startswith(f"{quick_basis(ledger, settings)} ")
+
+
+def _basis(
+    place: StoredRepository,
+    tags: Sequence[Tag],
+    settings: Settings,
+    kinds: dict[Signature, AuthorKind],
+    ids: dict[Signature, int],
+) -> str:
+    """A digest of everything that the conclusions on a repository rest on."""
+    told = (
+        RULES_VERSION,
+        settings.min_lines,
+        sorted(place.tips),
+        place.mainline,
+        sorted(place.branches.items()),
+        sorted(place.shallow),
+        place.mailmap,
+        place.ignored_revisions,
+        [(tag.name, tag.target, tag.is_annotated) for tag in tags],
+        sorted(
+            (ids[who], kind.value)
+            for who, kind in kinds.items()
+            if kind is not AuthorKind.PERSON and who in ids
+        ),
+    )
+    return hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+class _Work:
+    """One derivation. Everything that worker processes need is in here when they are forked."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        place: StoredRepository,
+        settings: Settings,
+        authors: AuthorRules,
+        kinds: dict[Signature, AuthorKind],
+        ids: dict[Signature, int],
+        people: dict[int, Signature],
+        tags: Sequence[Tag],
+        mainline: Sequence[str] | None,
+    ) -> None:
+        self.ledger = ledger
+        self.place = place
+        self.people = people
+        self.tags = tags
+        self.mainline = mainline if mainline is not None else place.mainline
+        self.is_partial = mainline is not None
+        self.rules = Rules(settings.min_lines, authors, kinds, ids, RepositoryStyle())
+        self.history = History()
+        self.row_ids = array("q")
+        self.drafts: list[ChangeDraft] = []
+        self.releases: list[Release] = []
+        self.first: list[int] = []
+        self.formatting = frozenset(_shas(place.ignored_revisions))
+
+    # grouping
+
+    def group(self, connection: Connection) -> None:
+        """Reads the heads of all commits and groups them into changes."""
+        add, row_ids = self.history.add, self.row_ids
+        for head in reading.commit_heads(connection, self.place.id):
+            row_ids.append(head.id)
+            add(
+                head.sha,
+                head.parents.split(),
+                author=head.author_id,
+                authored=head.authored,
+                committed=head.committed,
+                message=head.message,
+                patch_id=head.patch_id,
+            )
+        self.releases, early = find_releases(self.history, self.tags)
+        released = {release.tag.name: release.tag.target for release in (*self.releases, *early)}
+        branches = {} if self.is_partial else self._unmerged_branches()
+        self.drafts = group_changes(self.history, self.mainline, released, branches)
+        settle_credit(self.history, self.drafts)
+        self.first = first_releases(self.history, self.releases)
+
+    def _unmerged_branches(self) -> dict[str, str]:
+        mainline = set(self.mainline)
+        return {name: sha for name, sha in self.place.branches.items() if sha not in mainline}
+
+    def released_in(self, draft: ChangeDraft) -> str:
+        index = self.first[draft.anchor]
+        if index < 0 or draft.state is State.UNMERGED:
+            return ""
+        return self.releases[index].tag.name.encode("utf-8", "replace").decode()
+
+    def fingerprint(self, draft: ChangeDraft) -> str:
+        """A digest of everything that the conclusion on a change rests on."""
+        history = self.history
+        told = (
+            RULES_VERSION,
+            self.rules.min_lines,
+            self.rules.style.learned,
+            history.shas[draft.anchor],
+            [
+                (history.shas[n], history.shas[n] in self.formatting, self.kind_of_author(n))
+                for n in draft.commits
+            ],
+            draft.number,
+            draft.state.value,
+            draft.other,
+            draft.relands,
+            draft.backports,
+            len(draft.reverted_commits),
+            self.released_in(draft),
+            self.place.shallow and any(history.shas[n] in self.place.shallow for n in draft.commits),
+        )
+        return hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+    def kind_of_author(self, number: int) -> str:
+        return self.rules.kinds[self.people[self.history.authors[number]]].value[0]
+
+    # concluding
+
+    def run(self, basis: str, *, everything: bool, advanced: Callable[[int, int], None]) -> Derived:
+        self._learn_style()
+        with self.ledger.read() as connection:
+            stored = conclusions.stored_conclusions(connection, self.place.id, AchievementKind.CHANGE)
+        prints = {draft.key: self.fingerprint(draft) for draft in self.drafts}
+        wanted = [
+            number
+            for number, draft in enumerate(self.drafts)
+            if everything or draft.key not in stored or stored[draft.key].fingerprint != prints[draft.key]
+        ]
+        redone = {self.drafts[number].key for number in wanted}
+        gone = [row.id for key, row in stored.items() if key not in prints or key in redone]
+        lasting = [row for key, row in stored.items() if key in prints and key not in redone]
+        scale = Scale(self.place.impact_scale, self.place.impact_scale_basis)
+        totals = [(row.occurred, row.raw_impact) for row in lasting if row.is_counted]
+        with self.ledger.write() as connection:
+            conclusions.note_derivation(connection, self.place.id, derived_from="")
+            conclusions.remove_achievements(connection, gone)
+        done = 0
+        for part in self._concluded(wanted, prints):
+            totals += [(one.occurred, one.raw_impact) for one in part if one.is_counted]
+            with self.ledger.write() as connection:
+                conclusions.add_achievements(
+                    connection, self.place.id, self.place.uid, RULES_VERSION, scale.factor, part
+                )
+            done += len(part)
+            advanced(done, len(wanted))
+        self._finish(basis, totals, scale)
+        return Derived(len(wanted), len(gone) - len(redone & stored.keys()), len(self.drafts))
+
+    def _finish(self, basis: str, totals: list[tuple[int, float]], scale: Scale) -> None:
+        new_scale = calibrate([raw for _, raw in sorted(totals)])
+        with self.ledger.write() as connection:
+            if new_scale.factor != scale.factor:
+                conclusions.rescale(connection, self.place.id, new_scale.factor)
+            conclusions.note_derivation(
+                connection,
+                self.place.id,
+                impact_scale=new_scale.factor,
+                impact_scale_basis=new_scale.basis,
+                rules_version=RULES_VERSION,
+                derived_from=basis,
+            )
+            self._replace_releases(connection)
+            conclusions.apply_edits(connection, self.place.id)
+
+    def _concluded(self, wanted: Sequence[int], prints: dict[str, str]) -> Iterator[list[Conclusion]]:
+        chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
+        workers = min(os.cpu_count() or 1, 4)
+        if len(wanted) < _WORTH_WORKERS or workers < 2 or "fork" not in _start_methods():
+            with self.ledger.read() as connection:
+                for chunk in chunks:
+                    yield self.conclude(connection, chunk, prints)
+            return
+        global _forked
+        _forked = (self, prints)
+        self.ledger.engine.dispose()  # a connection must not be shared with a child
+        gc.collect()
+        gc.freeze()  # what is here stays: children share it without copying
+        try:
+            with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_start) as pool:
+                yield from pool.map(_conclude_chunk, chunks)
+        finally:
+            gc.unfreeze()
+            _forked = None
+
+    def conclude(
+        self, connection: Connection, chunk: Sequence[int], prints: dict[str, str]
+    ) -> list[Conclusion]:
+        """The conclusions on the changes with these numbers."""
+        drafts = [self.drafts[number] for number in chunk]
+        numbers = {n for draft in drafts for n in (draft.anchor, *draft.commits)}
+        rows = reading.commits_by_id(connection, [self.row_ids[n] for n in sorted(numbers)], self.people)
+        shas = [self.history.shas[n] for draft in drafts for n in draft.commits]
+        content = reading.stored_content(connection, self.place.id, shas)
+        found = []
+        for draft in drafts:
+            title, described = title_of(self.history, draft)
+            own = [rows[self.row_ids[n]] for n in draft.commits]
+            found.append(
+                conclude(
+                    ChangeFacts(
+                        draft.key,
+                        title,
+                        rows[self.row_ids[described]].commit.message,
+                        rows[self.row_ids[draft.anchor]].commit,
+                        tuple(
+                            CommitFacts(
+                                one.commit, one.author_id, one.spaceless, one.commit.sha in self.formatting
+                            )
+                            for one in own
+                        ),
+                        tuple(fact for one in own for fact in content.get(one.commit.sha, ())),
+                        draft.state,
+                        draft.other,
+                        draft.relands,
+                        draft.backports,
+                        len(draft.reverted_commits),
+                        draft.number,
+                        draft.branch,
+                        self.released_in(draft),
+                        prints[draft.key],
+                    ),
+                    self.rules,
+                )
+            )
+        return found
+
+    def _learn_style(self) -> None:
+        """Learns from the earliest typed changes; how many grows in steps, so that one more typed commit
+        does not move every call."""
+        typed = []
+        for draft in self.drafts:
+            if draft.state not in (State.CREDITED, State.REVERTED) or not draft.commits:
+                continue
+            header = parse_header(self.history.subjects[draft.commits[0]])
+            if header and header.type in DECLARED:
+                typed.append((self.history.committed[draft.anchor], draft.commits[0], header))
+        basis = _style_basis(len(typed))
+        if not basis or self.is_partial:
+            return
+        chosen = sorted(typed, key=lambda one: one[:2])[:basis]
+        with self.ledger.read() as connection:
+            rows = reading.commits_by_id(connection, [self.row_ids[n] for _, n, _ in chosen], self.people)
+        for _, number, header in chosen:
+            commit = rows[self.row_ids[number]].commit
+            seen = features_of(ChangeText(header.description, body_of(commit.message), commit.files))
+            self.rules.style.learn(seen, DECLARED[header.type])
+
+    # releases
+
+    def _replace_releases(self, connection: Connection) -> None:
+        stored = conclusions.stored_conclusions(connection, self.place.id, AchievementKind.RELEASE)
+        conclusions.remove_achievements(connection, [row.id for row in stored.values()])
+        gathered = conclusions.gathered_by_release(connection, self.place.id)
+        nothing: tuple[dict[str, int], int] = ({}, 0)
+        found: dict[str, Conclusion] = {}
+        for release in self.releases:
+            name = release.tag.name.encode("utf-8", "replace").decode()
+            by_category, people = gathered.get(name, nothing)
+            who = release.tag.tagger or self.people[self.history.authors[release.target]]
+            one = conclude_release(
+                ReleaseFacts(
+                    release,
+                    self.place.name,
+                    sum(by_category.values()),
+                    by_category,
+                    people,
+                    self.rules.ids.get(who),
+                    self.rules.kinds.get(who) is AuthorKind.PERSON,
+                    self.history.shas[release.target],
+                )
+            )
+            found[one.key] = one
+        conclusions.add_achievements(
+            connection, self.place.id, self.place.uid, RULES_VERSION, 1.0, list(found.values())
+        )
+
+
+def _style_basis(typed: int) -> int:
+    if typed < _STYLE_FEW:
+        return 0
+    basis = float(_STYLE_FEW)
+    while basis * _STYLE_GROWTH <= typed:
+        basis *= _STYLE_GROWTH
+    return min(int(basis), _STYLE_MOST)
+
+
+def _shas(ignored_revisions: str) -> Iterator[str]:
+    for line in ignored_revisions.splitlines():
+        text = line.partition("#")[0].strip().lower()
+        if text:
+            yield text
+
+
+def _start_methods() -> list[str]:
+    from multiprocessing import get_all_start_methods
+
+    return get_all_start_methods()
+
+
+# --- in a worker process -----------------------------------------------------------------------------
+
+_forked: tuple[_Work, dict[str, str]] | None = None
+_own_ledger: Ledger | None = None
+
+
+def _start() -> None:
+    """Opens the ledger anew: connections do not survive a fork."""
+    global _own_ledger
+    assert _forked
+    _own_ledger = open_ledger(_forked[0].ledger.url.render_as_string(hide_password=False), create=False)
+
+
+def _conclude_chunk(chunk: Sequence[int]) -> list[Conclusion]:
+    assert _forked
+    assert _own_ledger
+    work, prints = _forked
+    with _own_ledger.read() as connection:
+        return work.conclude(connection, chunk, prints)

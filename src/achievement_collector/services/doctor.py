@@ -1,0 +1,127 @@
+"""What is configured, what works, and what to do about what does not."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+from achievement_collector import __version__
+from achievement_collector.config import Settings
+from achievement_collector.derive import RULES_VERSION
+from achievement_collector.errors import CollectorError
+from achievement_collector.facts import Stamp
+from achievement_collector.ledger import people as ledger_people
+from achievement_collector.ledger import reading
+from achievement_collector.ledger.store import Ledger, ledger_url, open_ledger
+from achievement_collector.services import hooks
+from achievement_collector.services.deriving import load_author_rules
+from achievement_collector.sources.git.identity import configured_email
+
+
+class Finding(NamedTuple):
+    """``state`` is ok, note or fails; ``advice`` is empty where nothing is to be done."""
+
+    state: str
+    subject: str
+    finding: str
+    advice: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Looks at everything that the main job needs, changing nothing."""
+    found = [
+        Finding("ok", "program", f"achievement-collector {__version__}, rules {RULES_VERSION}, Python {sys.version.split()[0]}"),
+        _git(),
+        Finding("ok", "SQLite", sqlite3.sqlite_version),
+        Finding("ok", "threshold", f"{settings.min_lines} lines (MIN_LINES_FOR_ACHIEVEMENT)"),
+        _rules(settings),
+    ]
+    ledger, finding = _ledger(settings)
+    found.append(finding)
+    if ledger is not None:
+        found += _repositories(ledger)
+        found.append(_me(ledger))
+    found.append(_hook(settings))
+    return found
+
+
+def _git() -> Finding:
+    if not shutil.which("git"):
+        return Finding("fails", "git", "not found", "install git, or put it on PATH")
+    told = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode("utf-8", "replace")
+    version = told.removeprefix("git version ").strip()
+    parts = tuple(int(part) for part in version.split(" ")[0].split(".")[:2] if part.isdecimal())
+    if parts < (2, 30):
+        return Finding("fails", "git", f"version {version}", "2.30 or newer is needed")
+    return Finding("ok", "git", f"version {version}")
+
+
+def _rules(settings: Settings) -> Finding:
+    if settings.rules is None:
+        return Finding("note", "own rules", "none", "bots.toml and agents.toml in ACHIEVEMENT_RULES would add to the shipped ones")
+    try:
+        load_author_rules(settings.rules)
+    except CollectorError as error:
+        return Finding("fails", "own rules", str(error), "mend or remove the file")
+    return Finding("ok", "own rules", str(settings.rules))
+
+
+def _ledger(settings: Settings) -> tuple[Ledger | None, Finding]:
+    try:
+        url = ledger_url(settings.database)
+        if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
+            return None, Finding("note", "ledger", f"{url.database} (not made yet)", "achievement-collector scan PATH")
+        ledger = open_ledger(settings.database, create=False)
+    except CollectorError as error:
+        return None, Finding("fails", "ledger", str(error), "see DATABASE_URL and --db")
+    size = ""
+    if ledger.is_sqlite:
+        size = f", {Path(ledger.name).stat().st_size / 1_000_000:,.1f} MB"
+    return ledger, Finding("ok", "ledger", f"{ledger.name}{size}")
+
+
+def _repositories(ledger: Ledger) -> list[Finding]:
+    found = []
+    with ledger.read() as connection:
+        for place in reading.stored_repositories(connection):
+            commits = reading.commit_count(connection, place.id)
+            day = Stamp(place.scanned_at).as_datetime().date().isoformat()
+            told = f"{place.key}: {commits:,} commits, scanned {day}"
+            gone = [path for path in place.paths if not Path(path).exists()]
+            if not place.is_complete:
+                found.append(Finding("note", "repository", f"{told}, not to its end", "run scan again to complete it"))
+            elif gone:
+                found.append(Finding("note", "repository", f"{told}; {gone[0]} is gone", "the record stays; scan it at its new place"))
+            elif place.shallow:
+                found.append(Finding("note", "repository", f"{told}, a shallow clone", "git fetch --unshallow, then scan"))
+            else:
+                found.append(Finding("ok", "repository", told))
+    return found or [Finding("note", "repositories", "none yet", "achievement-collector scan PATH")]
+
+
+def _me(ledger: Ledger) -> Finding:
+    email = configured_email(Path.cwd())
+    if not email:
+        return Finding("note", "you", "git does not say who you are", "git config --global user.email YOU@...")
+    with ledger.read() as connection:
+        known = ledger_people.find_people(connection, email)
+        if not known:
+            return Finding("note", "you", f"{email} is nobody the ledger knows", "--me works once you have a commit in it")
+        name = ledger_people.display_name(connection, known[0])[0]
+    return Finding("ok", "you", f"{name} <{email}>")
+
+
+def _hook(settings: Settings) -> Finding:
+    try:
+        state = hooks.status(Path(settings.repository or "."))
+    except CollectorError:
+        return Finding("note", "hook", "this folder is no repository to commit in")
+    if state.problem:
+        return Finding("fails", "hook", state.problem, "achievement-collector hook install")
+    if state.is_installed:
+        return Finding("ok", "hook", str(state.path))
+    return Finding("note", "hook", "not installed here", "achievement-collector hook install records each commit as it is made")
