@@ -128,28 +128,15 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     verdict = judge(change.title, declared, size, min_lines=rules.min_lines, is_version_bump=bumps)
     credited, is_bot, assisted = _credit(change, rules)
     left_out = _left_out(change, verdict, is_bot, credited)
-    description = _description(change)
+    description = "" if left_out and not header else _description(change)
     call = _category(change, header, description, files, rules, is_left_out=bool(left_out))
-    areas, languages, roles, by_role, replaced = _extent(files)
-    messages = [change.anchor.message, *(facts.commit.message for facts in change.commits)]
-    issues = _issues(change, messages)
-    breaking = _breaking(change)
-    inputs = ScoreInputs(
-        call,
-        size,
-        areas,
-        languages,
-        roles,
-        by_role.get(PathRole.TEST, 0),
-        by_role.get(PathRole.DOCS, 0),
-        replaced,
-        len(change.commits),
-        breaking,
-        issues,
-        change.released_in,
-        change.backports,
-    )
-    impact, complexity = impact_parts(inputs), complexity_parts(inputs)
+    issues: tuple[str, ...] = ()
+    impact: tuple[ScorePart, ...] = ()
+    complexity: tuple[ScorePart, ...] = ()
+    if not left_out:
+        issues = _issues(change)
+        inputs = _score_inputs(change, call, size, files, issues)
+        impact, complexity = impact_parts(inputs), complexity_parts(inputs)
     skills = (
         () if left_out else skills_of(files, change.content, f"{change.title}\n{description}", call.category)
     )
@@ -173,7 +160,7 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         detail["assisted_by"] = list(assisted)
     if issues:
         detail["issues"] = list(issues)
-    reviewers = _reviewers(change)
+    reviewers = () if left_out else _reviewers(change)
     if reviewers:
         detail["reviewers"] = list(reviewers)
     if change.relands:
@@ -409,8 +396,30 @@ def _description(change: ChangeFacts) -> str:
     return cut[: end if end > _LONGEST_DESCRIPTION // 3 else None].rstrip() + " …"
 
 
-def _issues(change: ChangeFacts, messages: Sequence[str]) -> tuple[str, ...]:
+def _score_inputs(
+    change: ChangeFacts, call: CategoryCall, size: Size, files: Sequence[FileChange], issues: tuple[str, ...]
+) -> ScoreInputs:
+    areas, languages, roles, by_role, replaced = _extent(files)
+    return ScoreInputs(
+        call,
+        size,
+        areas,
+        languages,
+        roles,
+        by_role.get(PathRole.TEST, 0),
+        by_role.get(PathRole.DOCS, 0),
+        replaced,
+        len(change.commits),
+        _breaking(change),
+        issues,
+        change.released_in,
+        change.backports,
+    )
+
+
+def _issues(change: ChangeFacts) -> tuple[str, ...]:
     own = f"#{change.number}"
+    messages = [change.anchor.message, *(facts.commit.message for facts in change.commits)]
     found = [
         issue
         for message in dict.fromkeys(messages)

@@ -6,7 +6,8 @@ sheer bulk).
 
 Impact says how much a change matters for others, complexity how hard it was. The impact of changes is scaled
 inside the repository (:func:`calibrate`), so that about one in ten counted changes reaches
-``PORTFOLIO_READY``; the scale is one factor for all of them, kept between 0.5 and 2, and shown.
+``PORTFOLIO_READY``; the scale is one factor for all of them, kept between 0.5 and 2, and shown. Above the
+threshold it bends, so that nothing is cut off at 100.
 Neither is ever summed up for a person.
 """
 
@@ -49,6 +50,7 @@ _TESTS, _TESTS_HALF = 8.0, 60.0
 _GUIDE, _GUIDE_HALF = 5.0, 40.0
 _ISSUES, _RELEASED, _BREAKING, _BACKPORTED = 4.0, 5.0, 7.0, 4.0
 
+_LARGEST_TOTAL = 100.0  # hardly any change comes to more
 _TARGET_SHARE = 0.10
 _LARGEST_SHARE = 0.15
 _FEWEST = 20
@@ -186,13 +188,26 @@ def raw_total(parts: Sequence[ScorePart]) -> float:
 
 
 def score(parts: Sequence[ScorePart], scale: float = 1.0) -> Score:
-    """The score of ``parts``, every part multiplied by ``scale``, the sum rounded and capped at 100."""
-    scaled = tuple(ScorePart(part.name, round(part.points * scale, 1), part.fact) for part in parts)
-    return Score(scaled_value(raw_total(parts), scale), scaled, FORMULA)
+    """The score of ``parts``, all of them multiplied alike so that they add up to the scaled value."""
+    raw = raw_total(parts)
+    ratio = _scaled(raw, scale) / raw if raw else 1.0
+    scaled = tuple(ScorePart(part.name, round(part.points * ratio, 1), part.fact) for part in parts)
+    return Score(scaled_value(raw, scale), scaled, FORMULA)
 
 
 def scaled_value(raw: float, scale: float) -> int:
-    return max(0, min(100, round(raw * scale)))
+    """The whole number that an unscaled total comes to."""
+    return max(0, min(100, round(_scaled(raw, scale))))
+
+
+def _scaled(raw: float, scale: float) -> float:
+    """``raw * scale`` up to the threshold; above it what is left up to 100 is shared out evenly, so that the
+    best of a repository stay apart instead of all being 100."""
+    threshold = PORTFOLIO_READY - 0.5
+    at = threshold / scale
+    if scale == 1.0 or raw <= at or at >= _LARGEST_TOTAL:
+        return raw * scale
+    return threshold + (raw - at) * (100 - threshold) / (_LARGEST_TOTAL - at)
 
 
 class Scale(NamedTuple):

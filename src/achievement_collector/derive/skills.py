@@ -39,7 +39,7 @@ class _Rules(NamedTuple):
     paths: tuple[tuple[int, re.Pattern[str]], ...]  # (rule, its patterns)
     any_path: re.Pattern[str]
     exact: Mapping[str, tuple[int, ...]]  # dependency -> rules
-    any_word: re.Pattern[str]
+    phrases: tuple[str, ...]  # of all rules, in lower case
 
 
 @cache
@@ -58,7 +58,7 @@ def _rules() -> _Rules:
         if entry.get("paths"):
             paths.append((number, re.compile("|".join(entry["paths"]))))
         words = [re.escape(word) for word in entry.get("words", [])]
-        all_words += words
+        all_words += [word.lower() for word in entry.get("words", [])]
         rules.append(
             _Rule(
                 Skill(entry["name"], SkillKind(entry["kind"]), ""),
@@ -76,7 +76,7 @@ def _rules() -> _Rules:
         tuple(paths),
         re.compile("|".join(pattern.pattern for _, pattern in paths)),
         exact,
-        re.compile("|".join(all_words), re.IGNORECASE),
+        tuple(dict.fromkeys(all_words)),
     )
 
 
@@ -119,7 +119,8 @@ def skills_of(
         for number in _path_rules(file.path):
             found.setdefault(number, f"edits {file.path}")
     _by_content(rules, content, found)
-    if rules.any_word.search(text):
+    lower = text.lower()
+    if any(phrase in lower for phrase in rules.phrases):
         for number, rule in enumerate(rules.rules):
             if number not in found and rule.words and (match := rule.words.search(text)):
                 found[number] = f'its message says "{match[0].lower()}"'

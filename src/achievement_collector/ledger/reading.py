@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -153,22 +154,34 @@ def commit_count(connection: Connection, repository_id: int) -> int:
 
 def possible_twins(connection: Connection, repository_id: int) -> list[str]:
     """Commits without a patch id that may be copies of another (rebased, picked to another branch): the same
-    author and author date, or the same author and subject, in more than one commit; merges left out."""
+    author and author date, or the same author and subject, and the same numbers of lines in the same files;
+    merges left out."""
     found: set[str] = set()
     single = (commits.c.repository_id == repository_id) & ~commits.c.parents.contains(" ")
-    for shared in ([commits.c.author_id, commits.c.authored], [commits.c.author_id, commits.c.subject]):
+    for shared in (commits.c.authored, commits.c.subject):
         groups = (
-            sa.select(*shared).where(single).group_by(*shared).having(sa.func.count() > 1).subquery("groups")
+            sa.select(commits.c.author_id, shared)
+            .where(single)
+            .group_by(commits.c.author_id, shared)
+            .having(sa.func.count() > 1)
+            .subquery("groups")
         )
-        same = sa.and_(*(column == groups.c[column.name] for column in shared))
-        found.update(
-            connection.scalars(
-                sa.select(commits.c.sha)
-                .join(groups, same)
-                .where(single, commits.c.patch_id.is_(None), sa.func.length(commits.c.diff) > 0)
-            )
-        )
+        same = sa.and_(commits.c.author_id == groups.c.author_id, shared == groups.c[shared.name])
+        alike: dict[tuple[int, object, bytes], list[tuple[str, str | None]]] = defaultdict(list)
+        for sha, author, key, patch_id, diff in connection.execute(
+            sa.select(commits.c.sha, commits.c.author_id, shared, commits.c.patch_id, commits.c.diff)
+            .join(groups, same)
+            .where(single, sa.func.length(commits.c.diff) > 0)
+        ):
+            counts = _COUNTS.search(diff)
+            alike[author, key, diff[counts.start() :] if counts else b""].append((sha, patch_id))
+        for twins in alike.values():
+            if len(twins) > 1:
+                found.update(sha for sha, patch_id in twins if patch_id is None)
     return sorted(found)
+
+
+_COUNTS = re.compile(rb"\0(?=[\d-]+\t)")
 
 
 def commit_files(connection: Connection, repository_id: int) -> Iterator[tuple[str, tuple[FileChange, ...]]]:

@@ -28,7 +28,7 @@ from achievement_collector.sources.git.content import ContentReader
 IGNORED_REVISIONS = ".git-blame-ignore-revs"
 _ROWS_IN_A_TRANSACTION = 1024
 _WORTH_A_LOOK = 50  # changed lines; fewer never count by size
-_FIRST_RESULTS_AFTER = 2_000
+_FIRST_RESULTS_AFTER = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
             root_file(checkout, refs, IGNORED_REVISIONS),
         )
         known = ledger_facts.known_commits(connection, stored.repository_id) if lines else {}
+        is_first = not known and bool(lines)
         lines, outdated = _unknown(known, lines, refs.shallow)
         del known
         ledger_facts.remove_commits(connection, stored.repository_id, outdated)
@@ -91,7 +92,7 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
     suspicious = _store_commits(ledger, checkout, refs, stored, lines, ids, progress)
     progress.stage("comparing")
     _compare_further(ledger, checkout, stored.repository_id, suspicious)
-    removed = _finish(ledger, checkout, refs, stored, ids, now)
+    removed = _finish(ledger, checkout, refs, stored, ids, now, is_first=is_first)
     return Collected(checkout, refs, stored.repository_id, True, len(lines), removed)
 
 
@@ -169,22 +170,30 @@ def _grouped(batches: Iterator[list[CollectedCommit]], size: int) -> Iterator[li
 
 
 _COUNTS = re.compile(rb"\0(\d+)\t(\d+)\t")
-_BALANCE = 0.7
+_SHARE = 0.5
 
 
 def _may_be_reformatting(diff: bytes) -> bool:
-    """Whether a commit is large enough to count by size and deletes about as much as it adds: only then can
-    ignoring white space change what is concluded."""
-    added = deleted = 0
+    """Whether a commit is large enough to count by size, and most of its lines are in files that gain as many
+    lines as they lose: a change of white space alone leaves the number of lines as it was."""
+    total = even = 0
     for plus, minus in _COUNTS.findall(diff):
-        added += int(plus)
-        deleted += int(minus)
-    smaller, larger = sorted((added, deleted))
-    return added + deleted > _WORTH_A_LOOK and smaller > _BALANCE * larger
+        added, deleted = int(plus), int(minus)
+        total += added + deleted
+        if added == deleted:
+            even += added + deleted
+    return total > _WORTH_A_LOOK and even > _SHARE * total
 
 
 def _finish(
-    ledger: Ledger, checkout: Checkout, refs: Refs, stored: StoredCheckout, ids: SignatureIds, now: int
+    ledger: Ledger,
+    checkout: Checkout,
+    refs: Refs,
+    stored: StoredCheckout,
+    ids: SignatureIds,
+    now: int,
+    *,
+    is_first: bool,
 ) -> int:
     """Stores tags and positions, and forgets what no checkout reaches any more; gives how many commits."""
     tags = read_tags(checkout, refs)
@@ -200,8 +209,8 @@ def _finish(
             shallow=refs.shallow,
             scanned_at=now,
         )
-        if stored.digest and all(tip in refs.tips for tip in stored.tips):
-            return 0
+        if is_first or (stored.digest and all(tip in refs.tips for tip in stored.tips)):
+            return 0  # nothing was there before, or all of it is still reached
         known = ledger_facts.known_commits(connection, stored.repository_id)
         tips = ledger_facts.repository_tips(connection, stored.repository_id)
         gone = known.keys() - _reachable(known, tips)

@@ -12,8 +12,9 @@ import hashlib
 import os
 import tomllib
 from array import array
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -324,7 +325,13 @@ class _Work:
         gc.freeze()  # what is here stays: children share it without copying
         try:
             with ProcessPoolExecutor(workers, mp_context=get_context("fork"), initializer=_start) as pool:
-                yield from pool.map(_conclude_chunk, chunks)
+                waiting: deque[Future[list[Conclusion]]] = deque()
+                for chunk in chunks:
+                    waiting.append(pool.submit(_conclude_chunk, chunk))
+                    if len(waiting) > 2 * workers:  # no more results than can be stored soon
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
         finally:
             gc.unfreeze()
             _forked = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from achievement_collector.sources.git.checkout import Checkout
@@ -36,18 +37,21 @@ def patch_ids(checkout: Checkout, shas: Sequence[str]) -> dict[str, str]:
     if not shas:
         return {}
     environment = git_environment()
-    differences = subprocess.Popen(
-        git_command(
-            checkout.path, "diff-tree", "--stdin", "-p", "-r", "--root", "--no-ext-diff", "--no-textconv"
-        ),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    )
-    assert differences.stdin
+    # a file, not a pipe: three pipes in a row would wait for each other
+    with tempfile.TemporaryFile() as wanted:
+        wanted.write("".join(f"{sha}\n" for sha in shas).encode())
+        wanted.seek(0)
+        differences = subprocess.Popen(
+            git_command(
+                checkout.path, "diff-tree", "--stdin", "-p", "-r", "--root", "--no-ext-diff", "--no-textconv"
+            ),
+            stdin=wanted,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
     assert differences.stdout
-    with subprocess.Popen(
+    with differences, subprocess.Popen(
         git_command(checkout.path, "patch-id", "--stable"),
         stdin=differences.stdout,
         stdout=subprocess.PIPE,
@@ -55,14 +59,9 @@ def patch_ids(checkout: Checkout, shas: Sequence[str]) -> dict[str, str]:
         env=environment,
     ) as identifiers:
         differences.stdout.close()
-        try:
-            differences.stdin.write("".join(f"{sha}\n" for sha in shas).encode())
-            differences.stdin.close()
-        except BrokenPipeError:
-            pass  # git stopped at an object it could not read; what it gave until then is good
         assert identifiers.stdout
+        # where git stops at an object it cannot read, what it gave until then is good
         output = identifiers.stdout.read().decode("ascii")
-    differences.wait()
     ids: dict[str, str] = {}
     for line in output.splitlines():
         patch, _, sha = line.partition(" ")
