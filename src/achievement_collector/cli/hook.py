@@ -13,12 +13,17 @@ if TYPE_CHECKING:
     from achievement_collector.services.hooks import HookState
 
 _Where = Annotated[
-    Path | None, typer.Argument(metavar="[PATH]", help="The repository; default: GIT_REPO_PATH, else this folder.", show_default=False)
+    Path | None,
+    typer.Argument(
+        metavar="[PATH]", help="The repository; default: GIT_REPO_PATH, else this folder.", show_default=False
+    ),
 ]
 
 
 def add_to(app: typer.Typer) -> None:
-    hook = typer.Typer(help="A post-commit hook that records each commit as it is made.", no_args_is_help=True)
+    hook = typer.Typer(
+        help="A post-commit hook that records each commit as it is made.", no_args_is_help=True
+    )
     hook.command()(install)
     hook.command()(uninstall)
     hook.command()(status)

@@ -49,7 +49,9 @@ def run() -> None:
         sys.stderr.write(f"achievement-collector: {one_line(str(error))}\n")
         raise SystemExit(2) from None
     except KeyboardInterrupt:
-        sys.stderr.write("achievement-collector: stopped; what was recorded stays, run the same again to go on\n")
+        sys.stderr.write(
+            "achievement-collector: stopped; what was recorded stays, run the same again to go on\n"
+        )
         raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()

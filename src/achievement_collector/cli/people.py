@@ -47,7 +47,9 @@ def list_(
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("id", "name", "address", "achievements", "commits", "kind"):
-        table.add_column(column, justify="right" if column in ("achievements", "commits") else "left", no_wrap=True)
+        table.add_column(
+            column, justify="right" if column in ("achievements", "commits") else "left", no_wrap=True
+        )
     for one in entries[: limit or None]:
         table.add_row(
             Text(one.id, style="cyan"), Text(one_line(one.name)), Text(one_line(one.email)), f"{one.achievements:,}",
@@ -96,7 +98,11 @@ def merge(first: _Someone, second: _Someone, database: options.Database = None) 
     """Say that two people are one."""
     from achievement_collector.services.people import merge_people
 
-    typer.echo(merge_people(options.open_existing(database), first, second, options.settings(database), int(time.time())))
+    typer.echo(
+        merge_people(
+            options.open_existing(database), first, second, options.settings(database), int(time.time())
+        )
+    )
 
 
 def split(
@@ -106,7 +112,9 @@ def split(
     """Say that a name or address belongs to somebody else than it was joined to."""
     from achievement_collector.services.people import split_people
 
-    typer.echo(split_people(options.open_existing(database), signature, options.settings(database), int(time.time())))
+    typer.echo(
+        split_people(options.open_existing(database), signature, options.settings(database), int(time.time()))
+    )
 
 
 def undo(database: options.Database = None) -> None:

@@ -9,7 +9,9 @@ import typer
 
 from achievement_collector.cli import options
 
-_Id = Annotated[str, typer.Argument(metavar="ID", help="The achievement's id, or its first four digits or more.")]
+_Id = Annotated[
+    str, typer.Argument(metavar="ID", help="The achievement's id, or its first four digits or more.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,7 +34,9 @@ def list_(
     until: options.Until = None,
     min_impact: options.MinImpact = None,
     text: options.Text = None,
-    kind: Annotated[str | None, typer.Option(help="Only change, release or stated.", show_default=False)] = None,
+    kind: Annotated[
+        str | None, typer.Option(help="Only change, release or stated.", show_default=False)
+    ] = None,
     newest: Annotated[bool, typer.Option("--newest", help="Newest first instead of best first.")] = False,
     left_out: Annotated[bool, typer.Option("--left-out", help="What the rules leave out, and why.")] = False,
     hidden: Annotated[bool, typer.Option("--hidden", help="Hidden ones as well.")] = False,
@@ -52,11 +56,13 @@ def list_(
     )  # fmt: skip
     listing = list_achievements(ledger, query, datetime.now(UTC), limit=limit or None, newest_first=newest)
     if as_json:
-        from achievement_collector.present.json_record import achievement_json
-
         import json
 
-        typer.echo(json.dumps([achievement_json(one) for one in listing.achievements], indent=2, ensure_ascii=False))
+        from achievement_collector.present.json_record import achievement_json
+
+        typer.echo(
+            json.dumps([achievement_json(one) for one in listing.achievements], indent=2, ensure_ascii=False)
+        )
         return
     from achievement_collector.present.terminal import achievements_table, console, left_out_table
     from achievement_collector.present.wording import plural
@@ -96,7 +102,10 @@ def show(
 
         from achievement_collector.present.json_record import achievement_json
 
-        data = achievement_json(shown.achievement) | {"verify": list(shown.commands), "tags": list(shown.tags)}
+        data = achievement_json(shown.achievement) | {
+            "verify": list(shown.commands),
+            "tags": list(shown.tags),
+        }
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     from achievement_collector.derive import RULES_VERSION
@@ -150,11 +159,23 @@ def edit(
     id: _Id,
     title: Annotated[str | None, typer.Option(help="Another title.", show_default=False)] = None,
     description: Annotated[str | None, typer.Option(help="Another description.", show_default=False)] = None,
-    hidden: Annotated[bool | None, typer.Option("--hidden/--shown", help="Hide it, or show it again.", show_default=False)] = None,
-    impact: Annotated[int | None, typer.Option(min=0, max=100, help="Your own impact score; marked as yours.", show_default=False)] = None,
-    complexity: Annotated[int | None, typer.Option(min=0, max=100, help="Your own complexity score.", show_default=False)] = None,
-    value: Annotated[str | None, typer.Option(help="The business value, as you state it.", show_default=False)] = None,
-    reset: Annotated[list[str] | None, typer.Option(metavar="FIELD", help="Take an edit of this field back.", show_default=False)] = None,
+    hidden: Annotated[
+        bool | None, typer.Option("--hidden/--shown", help="Hide it, or show it again.", show_default=False)
+    ] = None,
+    impact: Annotated[
+        int | None,
+        typer.Option(min=0, max=100, help="Your own impact score; marked as yours.", show_default=False),
+    ] = None,
+    complexity: Annotated[
+        int | None, typer.Option(min=0, max=100, help="Your own complexity score.", show_default=False)
+    ] = None,
+    value: Annotated[
+        str | None, typer.Option(help="The business value, as you state it.", show_default=False)
+    ] = None,
+    reset: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD", help="Take an edit of this field back.", show_default=False),
+    ] = None,
     database: options.Database = None,
 ) -> None:
     """Set what the rules cannot know. Edits survive every re-derivation and are marked as yours."""
@@ -167,7 +188,10 @@ def edit(
     }  # fmt: skip
     fields = {name: one for name, one in given.items() if one is not None}
     uid = edit_achievement(ledger, id, fields, reset or [], options.settings(database), int(time.time()))
-    typer.echo(f"{uid}: " + ", ".join([*(f"{name} set" for name in fields), *(f"{name} reset" for name in reset or [])]))
+    typer.echo(
+        f"{uid}: "
+        + ", ".join([*(f"{name} set" for name in fields), *(f"{name} reset" for name in reset or [])])
+    )
 
 
 def hide(id: _Id, database: options.Database = None) -> None:
@@ -182,13 +206,21 @@ def hide(id: _Id, database: options.Database = None) -> None:
 def add(
     title: Annotated[str, typer.Argument(help="What was achieved.")],
     description: Annotated[str, typer.Option(help="More about it.", show_default=False)] = "",
-    date: Annotated[str | None, typer.Option(help="The day (2026-03-31); default: today.", show_default=False)] = None,
+    date: Annotated[
+        str | None, typer.Option(help="The day (2026-03-31); default: today.", show_default=False)
+    ] = None,
     category: Annotated[str, typer.Option(help="A category; default: unsure.")] = "unsure",
-    person: Annotated[str | None, typer.Option(help="Whose it is; default: yours, as git knows you.", show_default=False)] = None,
+    person: Annotated[
+        str | None, typer.Option(help="Whose it is; default: yours, as git knows you.", show_default=False)
+    ] = None,
     link: Annotated[str, typer.Option(help="A link that shows it.", show_default=False)] = "",
     value: Annotated[str, typer.Option(help="The business value, as you state it.", show_default=False)] = "",
-    impact: Annotated[int | None, typer.Option(min=0, max=100, help="Your own impact score.", show_default=False)] = None,
-    skill: Annotated[list[str] | None, typer.Option(help="A skill it shows; may be repeated.", show_default=False)] = None,
+    impact: Annotated[
+        int | None, typer.Option(min=0, max=100, help="Your own impact score.", show_default=False)
+    ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="A skill it shows; may be repeated.", show_default=False)
+    ] = None,
     database: options.Database = None,
 ) -> None:
     """Add what no tool could see: mentoring, leading an incident, a talk. It is marked as stated."""
@@ -222,8 +254,12 @@ def doctor(database: options.Database = None, as_json: options.AsJson = False) -
 
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for one in findings:
-            mark = {"ok": Text("ok", style="green"), "note": Text("–", style="dim")}.get(one.state, Text("fails", style="bold red"))
-            table.add_row(mark, Text(one.subject), Text(one_line(one.finding)), Text(one_line(one.advice), style="dim"))
+            mark = {"ok": Text("ok", style="green"), "note": Text("–", style="dim")}.get(
+                one.state, Text("fails", style="bold red")
+            )
+            table.add_row(
+                mark, Text(one.subject), Text(one_line(one.finding)), Text(one_line(one.advice), style="dim")
+            )
         console().print(table)
     if any(one.state == "fails" for one in findings):
         raise typer.Exit(1)

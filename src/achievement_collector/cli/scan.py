@@ -25,7 +25,11 @@ def add_to(app: typer.Typer) -> None:
 def scan(
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[PATH]...", help="Git repositories; default: GIT_REPO_PATH, else this folder.", show_default=False),
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Git repositories; default: GIT_REPO_PATH, else this folder.",
+            show_default=False,
+        ),
     ] = None,
     database: options.Database = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -58,7 +62,10 @@ def scan(
 
 def derive(
     everything: Annotated[
-        bool, typer.Option("--all/--changed", help="Derive everything anew, or only what its rules or facts changed.")
+        bool,
+        typer.Option(
+            "--all/--changed", help="Derive everything anew, or only what its rules or facts changed."
+        ),
     ] = True,
     database: options.Database = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")] = False,
@@ -157,7 +164,9 @@ class _Display:
         from achievement_collector.present.terminal import achievements_table
 
         with self.ledger.read() as connection:
-            best = select_achievements(connection, Filter(repository_ids=(repository_id,), kind="change"), limit=5)
+            best = select_achievements(
+                connection, Filter(repository_ids=(repository_id,), kind="change"), limit=5
+            )
         if best:
             self.screen.print("the best of the newest commits, while the rest is read:")
             self.screen.print(achievements_table(best))
@@ -176,12 +185,18 @@ def _summarise(ledger: Ledger, found: list[Scanned], top: int) -> None:
             continue
         key = one.collected.checkout.repository.key
         if one.collected.is_new:
-            gone = f", {one.collected.removed:,} forgotten (no ref reaches them)" if one.collected.removed else ""
+            gone = (
+                f", {one.collected.removed:,} forgotten (no ref reaches them)"
+                if one.collected.removed
+                else ""
+            )
             screen.print(f"{key}: {plural(one.collected.added, 'new commit')}{gone}")
         else:
             screen.print(f"{key}: nothing new")
         if one.collected.refs.shallow:
-            screen.print("  a shallow clone: what lies before its cut is unknown (git fetch --unshallow gets it)")
+            screen.print(
+                "  a shallow clone: what lies before its cut is unknown (git fetch --unshallow gets it)"
+            )
     scanned = [one.collected.repository_id for one in found if one.collected]
     if not scanned:
         return

@@ -52,12 +52,14 @@ _HOLE = re.compile(
     re.IGNORECASE,
 )
 _WEAK_HOLE = re.compile(
-    r"\b(?:use[- ]after[- ]free|double[- ]free|(?:heap|buffer|stack|integer)[- ]overflow|buffer over-?reads?|out[- ]of[- ]bounds)\b"
+    r"\b(?:use[- ]after[- ]free|double[- ]free|(?:heap|buffer|stack|integer)[- ]overflow|buffer over-?reads?)\b"
+    r"|\bout[- ]of[- ]bounds\b"
     r"|\bhijack|\binsecure\b",
     re.IGNORECASE,
 )
 _DEPENDENCY = re.compile(
-    r"\bbump\b|\bdependenc|\bdeps\b|\bupgrade\b|\bupdate .{0,60}\bto v?\d|\bfrom v?\d\S* to v?\d|\bdocs?\b|\btests?\b|\bcheck(?:er|s)?\b|\bscan"
+    r"\bbump\b|\bdependenc|\bdeps\b|\bupgrade\b|\bupdate .{0,60}\bto v?\d|\bfrom v?\d\S* to v?\d"
+    r"|\bdocs?\b|\btests?\b|\bcheck(?:er|s)?\b|\bscan"
     r"|\bpolicy\b|\breport",
     re.IGNORECASE,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 
 from achievement_collector.derive.paths import path_info
 from achievement_collector.facts import FileChange
@@ -50,7 +51,7 @@ def _words(title: str) -> list[str]:
     if not words:
         return ["no words"]
     found = [f"1:{words[0]}", *words]
-    found += [f"{one} {two}" for one, two in zip(words, words[1:], strict=False)]
+    found += [f"{one} {two}" for one, two in pairwise(words)]
     if len(words) > 1:
         found.append(f"2:{words[1]}")
         found.append(f"-1:{words[-1]}")

@@ -34,7 +34,7 @@ def _words() -> tuple[frozenset[str], frozenset[str], frozenset[str]]:
 def telling_word(title: str) -> str | None:
     """The first word of a title that tells of an achievement; None where there is none."""
     telling, not_after, names_after = _words()
-    words = [word.lower() for word in _WORD.findall(title[:500])]
+    words: list[str] = [word.lower() for word in _WORD.findall(title[:500])]
     for number, word in enumerate(words):
         if word not in telling or (number and words[number - 1] in not_after):
             continue

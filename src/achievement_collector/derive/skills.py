@@ -125,10 +125,10 @@ def skills_of(
             if number not in found and rule.words and (match := rule.words.search(text)):
                 found[number] = f'its message says "{match[0].lower()}"'
     for number, rule in enumerate(rules.rules):
-        for role in rule.roles:
-            if role_lines.get(role, 0) >= rule.min_lines:
-                found.setdefault(number, f"{role_lines[role]:,} lines in {role_path[role]}" if role_lines[role] > 1
-                                 else f"1 line in {role_path[role]}")  # fmt: skip
+        for name in rule.roles:
+            if role_lines.get(name, 0) >= rule.min_lines:
+                found.setdefault(number, f"{role_lines[name]:,} lines in {role_path[name]}" if role_lines[name] > 1
+                                 else f"1 line in {role_path[name]}")  # fmt: skip
         if rule.category == category.value:
             found.setdefault(number, f"a {category.value} change")
     languages = [

@@ -164,7 +164,9 @@ def rescale(connection: Connection, repository_id: int, scale: float) -> None:
 
 def forget_derivation(connection: Connection, uid: str) -> None:
     """Makes the next derivation conclude an achievement again (a stated one is made again at once)."""
-    connection.execute(sa.update(achievements).where(achievements.c.uid == uid).values(fingerprint="", is_hidden=False))
+    connection.execute(
+        sa.update(achievements).where(achievements.c.uid == uid).values(fingerprint="", is_hidden=False)
+    )
     place = sa.select(achievements.c.repository_id).where(achievements.c.uid == uid).scalar_subquery()
     connection.execute(sa.update(repositories).where(repositories.c.id == place).values(derived_from=""))
 

@@ -152,7 +152,9 @@ def list_people(connection: Connection, *, text: str | None = None, bots: bool =
 def stored_people(connection: Connection) -> list[Person]:
     """Everybody, with the ids of their signatures."""
     numbers: dict[str, list[int]] = {}
-    for row in connection.execute(sa.select(signatures.c.id, signatures.c.person_id).order_by(signatures.c.id)):
+    for row in connection.execute(
+        sa.select(signatures.c.id, signatures.c.person_id).order_by(signatures.c.id)
+    ):
         if row.person_id:
             numbers.setdefault(row.person_id, []).append(row.id)
     return [

@@ -94,7 +94,12 @@ def achievement_in_full(
         fact("kind", "stated by a person, seen by no tool")
     labels = ", ".join(label.value for label in one.category.labels[1:])
     basis = f"{one.category.confidence:.0%} sure: {one.category.basis}" if one.category.basis else ""
-    fact("category", one.category.category.value + (f" (also {labels})" if labels else "") + (f" – {basis}" if basis else ""))
+    fact(
+        "category",
+        one.category.category.value
+        + (f" (also {labels})" if labels else "")
+        + (f" – {basis}" if basis else ""),
+    )
     fact("counts because", one.reason)
     fact("people", ", ".join(role_in_words(credit) for credit in one.credits) or "nobody is credited")
     fact("assisted by", ", ".join(one.assisted_by))
@@ -106,7 +111,11 @@ def achievement_in_full(
         more = f" and {len(tags) - 12} more" if len(tags) > 12 else ""
         fact("in tags", ", ".join(tags[:12]) + more)
     fact("set by hand", ", ".join(one.edited))
-    parts: list[RenderableType] = [Text(one_line(one.title), style="bold"), Text(one.id, style="cyan"), Text("")]
+    parts: list[RenderableType] = [
+        Text(one_line(one.title), style="bold"),
+        Text(one.id, style="cyan"),
+        Text(""),
+    ]
     if one.description:
         parts += [Padding(Text(printable(one.description)), (0, 0, 1, 2))]
     parts.append(facts)
@@ -121,7 +130,10 @@ def achievement_in_full(
         parts += [Text("  " + printable(command)) for command in commands[:8]]
         if len(commands) > 8:
             parts.append(Text(f"  … and {len(commands) - 8} more of the kind", style="dim"))
-    parts += [Text(""), Text(f"rules {one.rules_version or rules_version}, score formula {one.impact.version}", style="dim")]
+    parts += [
+        Text(""),
+        Text(f"rules {one.rules_version or rules_version}, score formula {one.impact.version}", style="dim"),
+    ]
     return Group(*parts)
 
 
@@ -162,7 +174,9 @@ def _evidence_table(one: Achievement) -> Table:
     for item in one.evidence:
         number = f" {item.value} {item.unit}".rstrip() if item.value else ""
         table.add_row(
-            Text(item.kind), Text(one_line(item.reference)), Text(one_line(f"{item.label}{number} {item.url}".strip()))
+            Text(item.kind),
+            Text(one_line(item.reference)),
+            Text(one_line(f"{item.label}{number} {item.url}".strip())),
         )
     return table
 

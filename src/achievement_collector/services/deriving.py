@@ -120,10 +120,7 @@ def derive_repository(
             return Derived()
         work = _Work(ledger, place, settings, rules, kinds, ids, people, tags, mainline)
         work.group(connection)
-    if mainline is None:
-        basis = f"{quick_basis(ledger, settings)} {basis}"
-    else:
-        basis = ""
+    basis = f"{quick_basis(ledger, settings)} {basis}" if mainline is None else ""
     return work.run(basis, everything=everything, advanced=advanced)
 
 

@@ -34,7 +34,11 @@ class Finding(NamedTuple):
 def examine(settings: Settings) -> list[Finding]:
     """Looks at everything that the main job needs, changing nothing."""
     found = [
-        Finding("ok", "program", f"achievement-collector {__version__}, rules {RULES_VERSION}, Python {sys.version.split()[0]}"),
+        Finding(
+            "ok",
+            "program",
+            f"achievement-collector {__version__}, rules {RULES_VERSION}, Python {sys.version.split()[0]}",
+        ),
         _git(),
         Finding("ok", "SQLite", sqlite3.sqlite_version),
         Finding("ok", "threshold", f"{settings.min_lines} lines (MIN_LINES_FOR_ACHIEVEMENT)"),
@@ -52,7 +56,9 @@ def examine(settings: Settings) -> list[Finding]:
 def _git() -> Finding:
     if not shutil.which("git"):
         return Finding("fails", "git", "not found", "install git, or put it on PATH")
-    told = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode("utf-8", "replace")
+    told = subprocess.run(["git", "--version"], capture_output=True, check=False).stdout.decode(
+        "utf-8", "replace"
+    )
     version = told.removeprefix("git version ").strip()
     parts = tuple(int(part) for part in version.split(" ")[0].split(".")[:2] if part.isdecimal())
     if parts < (2, 30):
@@ -62,7 +68,12 @@ def _git() -> Finding:
 
 def _rules(settings: Settings) -> Finding:
     if settings.rules is None:
-        return Finding("note", "own rules", "none", "bots.toml and agents.toml in ACHIEVEMENT_RULES would add to the shipped ones")
+        return Finding(
+            "note",
+            "own rules",
+            "none",
+            "bots.toml and agents.toml in ACHIEVEMENT_RULES would add to the shipped ones",
+        )
     try:
         load_author_rules(settings.rules)
     except CollectorError as error:
@@ -74,7 +85,9 @@ def _ledger(settings: Settings) -> tuple[Ledger | None, Finding]:
     try:
         url = ledger_url(settings.database)
         if url.get_backend_name() == "sqlite" and not Path(str(url.database)).exists():
-            return None, Finding("note", "ledger", f"{url.database} (not made yet)", "achievement-collector scan PATH")
+            return None, Finding(
+                "note", "ledger", f"{url.database} (not made yet)", "achievement-collector scan PATH"
+            )
         ledger = open_ledger(settings.database, create=False)
     except CollectorError as error:
         return None, Finding("fails", "ledger", str(error), "see DATABASE_URL and --db")
@@ -93,11 +106,24 @@ def _repositories(ledger: Ledger) -> list[Finding]:
             told = f"{place.key}: {commits:,} commits, scanned {day}"
             gone = [path for path in place.paths if not Path(path).exists()]
             if not place.is_complete:
-                found.append(Finding("note", "repository", f"{told}, not to its end", "run scan again to complete it"))
+                found.append(
+                    Finding("note", "repository", f"{told}, not to its end", "run scan again to complete it")
+                )
             elif gone:
-                found.append(Finding("note", "repository", f"{told}; {gone[0]} is gone", "the record stays; scan it at its new place"))
+                found.append(
+                    Finding(
+                        "note",
+                        "repository",
+                        f"{told}; {gone[0]} is gone",
+                        "the record stays; scan it at its new place",
+                    )
+                )
             elif place.shallow:
-                found.append(Finding("note", "repository", f"{told}, a shallow clone", "git fetch --unshallow, then scan"))
+                found.append(
+                    Finding(
+                        "note", "repository", f"{told}, a shallow clone", "git fetch --unshallow, then scan"
+                    )
+                )
             else:
                 found.append(Finding("ok", "repository", told))
     return found or [Finding("note", "repositories", "none yet", "achievement-collector scan PATH")]
@@ -106,11 +132,18 @@ def _repositories(ledger: Ledger) -> list[Finding]:
 def _me(ledger: Ledger) -> Finding:
     email = configured_email(Path.cwd())
     if not email:
-        return Finding("note", "you", "git does not say who you are", "git config --global user.email YOU@...")
+        return Finding(
+            "note", "you", "git does not say who you are", "git config --global user.email YOU@..."
+        )
     with ledger.read() as connection:
         known = ledger_people.find_people(connection, email)
         if not known:
-            return Finding("note", "you", f"{email} is nobody the ledger knows", "--me works once you have a commit in it")
+            return Finding(
+                "note",
+                "you",
+                f"{email} is nobody the ledger knows",
+                "--me works once you have a commit in it",
+            )
         name = ledger_people.display_name(connection, known[0])[0]
     return Finding("ok", "you", f"{name} <{email}>")
 
@@ -124,4 +157,9 @@ def _hook(settings: Settings) -> Finding:
         return Finding("fails", "hook", state.problem, "achievement-collector hook install")
     if state.is_installed:
         return Finding("ok", "hook", str(state.path))
-    return Finding("note", "hook", "not installed here", "achievement-collector hook install records each commit as it is made")
+    return Finding(
+        "note",
+        "hook",
+        "not installed here",
+        "achievement-collector hook install records each commit as it is made",
+    )

@@ -36,7 +36,9 @@ def edit_achievement(
 ) -> str:
     """Sets fields of an achievement, takes edits of others back, and gives its id."""
     if not fields and not reset:
-        raise CollectorError("nothing to set; give --title, --description, --hidden, --impact, --complexity, --value or --reset")
+        raise CollectorError(
+            "nothing to set; give --title, --description, --hidden, --impact, --complexity, --value or --reset"
+        )
     for name in reset:
         if name not in conclusions.EDITABLE:
             raise CollectorError(f"{name!r} cannot be reset; choose from {', '.join(conclusions.EDITABLE)}")
@@ -177,9 +179,14 @@ def _whose(connection: Connection, person: str | None) -> tuple[int, str]:
     else:
         email = configured_email(Path.cwd())
         if not email:
-            raise NotFoundError("git does not say who you are; name yourself with --person, or: git config --global user.email YOU@...")
+            raise NotFoundError(
+                "git does not say who you are; name yourself with --person, or: git config --global user.email YOU@..."
+            )
         known = ledger_people.find_people(connection, email)
-        name = ledger_people.display_name(connection, known[0])[0] if known else configured_name(Path.cwd()) or email
+        name = (
+            ledger_people.display_name(connection, known[0])[0]
+            if known
+            else configured_name(Path.cwd()) or email
+        )
         who = ledger_people.signatures_of(connection, known[0])[0] if known else Signature(name, email)
     return SignatureIds(connection).add(connection, [who])[who], name
-

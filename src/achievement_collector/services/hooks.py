@@ -123,7 +123,9 @@ def _hook_path(repository: Path) -> tuple[Path, bool]:
     """Where git looks for the hook, and whether that is outside the repository's git folder."""
     checkout = open_checkout(repository)
     if checkout.is_bare:
-        raise RepositoryError(f"{repository} is a bare repository: nothing is committed there, so a hook would not run")
+        raise RepositoryError(
+            f"{repository} is a bare repository: nothing is committed there, so a hook would not run"
+        )
     told = os.fsdecode(run_git(checkout.path, "rev-parse", "--git-path", "hooks").rstrip(b"\n"))
     folder = (checkout.path / told).resolve()
     return folder / _NAME, not folder.is_relative_to(checkout.git_dir.resolve())
@@ -140,7 +142,9 @@ def _is_ours(path: Path) -> bool:
 
 def _refuse_changed(path: Path) -> None:
     if not path.read_bytes().rstrip().endswith(_END.encode()):
-        raise RepositoryError(f"{path} was changed after it was installed; take the lines of achievement-collector out by hand")
+        raise RepositoryError(
+            f"{path} was changed after it was installed; take the lines of achievement-collector out by hand"
+        )
 
 
 def _command_in(path: Path) -> str:

@@ -80,7 +80,9 @@ def _only(ledger: Ledger, text: str) -> str:
         if not found:
             raise NotFoundError(f"nobody in the ledger matches {text!r}; people list shows who is known")
         if len(found) > 1:
-            names = ", ".join(f"{ledger_people.display_name(connection, one)[0]} ({one})" for one in found[:6])
+            names = ", ".join(
+                f"{ledger_people.display_name(connection, one)[0]} ({one})" for one in found[:6]
+            )
             raise NotFoundError(f"several people match {text!r}: {names}; use an address or an id")
         return found[0]
 

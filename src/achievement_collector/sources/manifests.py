@@ -205,10 +205,11 @@ class _PomTarget:
 def _pom(text: str) -> Iterable[str]:
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         return []
-    parser = XMLParser(target=_PomTarget())  # noqa: S314 - entities are refused above
+    target = _PomTarget()
+    parser = XMLParser(target=target)  # noqa: S314 - entities are refused above
     parser.feed(text)
-    found: list[str] = parser.close()
-    return found
+    parser.close()
+    return target.found
 
 
 def _gradle(text: str) -> Iterable[str]:

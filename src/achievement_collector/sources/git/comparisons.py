@@ -51,13 +51,16 @@ def patch_ids(checkout: Checkout, shas: Sequence[str]) -> dict[str, str]:
             env=environment,
         )
     assert differences.stdout
-    with differences, subprocess.Popen(
-        git_command(checkout.path, "patch-id", "--stable"),
-        stdin=differences.stdout,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-    ) as identifiers:
+    with (
+        differences,
+        subprocess.Popen(
+            git_command(checkout.path, "patch-id", "--stable"),
+            stdin=differences.stdout,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        ) as identifiers,
+    ):
         differences.stdout.close()
         assert identifiers.stdout
         # where git stops at an object it cannot read, what it gave until then is good

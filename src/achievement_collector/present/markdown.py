@@ -1,0 +1,67 @@
+"""A document as Markdown (CommonMark with tables)."""
+
+from __future__ import annotations
+
+import re
+
+from achievement_collector.present.view import Document, Entry, Link, Section
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$])")
+_AT_START = re.compile(r"^(\s*)([#+=-]|\d+[.)])(?=\s|$)")
+
+
+def markdown(document: Document) -> str:
+    lines = [
+        f"# {_plain(document.title)}: {_plain(document.subject)}",
+        "",
+        f"*{_plain(document.subtitle)}*",
+        "",
+    ]
+    for section in document.sections:
+        lines += [f"## {_plain(section.title)}", ""]
+        if section.note:
+            lines += [_plain(section.note), ""]
+        lines += _section(section)
+    lines.append(f"Generated {document.generated}.")
+    return "\n".join(lines) + "\n"
+
+
+def _section(section: Section) -> list[str]:
+    if section.kind == "text":
+        return [f"- {_plain(line)}" for line in section.lines] + [""]
+    if section.kind == "entries":
+        return [line for entry in section.entries for line in _entry(entry)]
+    rows = section.rows or tuple((name, f"{count:,}") for name, count in section.bars)
+    columns = section.columns or ("month" if section.kind == "months" else "kind", "achievements")
+    table = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    table += ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in rows]
+    return [*table, ""]
+
+
+def _entry(entry: Entry) -> list[str]:
+    title = _link(Link(entry.title, entry.url))
+    facts = " · ".join(part for part in (entry.day, entry.tag, entry.score, f"`{entry.id}`") if part)
+    lines = [f"### {title}", "", facts, ""]
+    if entry.mark:
+        lines += [f"*{_plain(entry.mark)}*", ""]
+    if entry.description:
+        lines += [f"> {_plain(line)}".rstrip() for line in entry.description.split("\n")] + [""]
+    for detail in entry.details:
+        text = ", ".join(_link(link) for link in detail.links) if detail.links else _plain(detail.text)
+        lines.append(f"- **{_plain(detail.name)}:** {text}")
+    if entry.details:
+        lines.append("")
+    return lines
+
+
+def _link(link: Link) -> str:
+    text = _plain(link.text)
+    return f"[{text}](<{link.url}>)" if link.url else text
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    text = _SPECIAL.sub(r"\\\1", text.replace("&", "&amp;"))
+    text = re.sub(r"(?<![\w])(https?)://", r"\1&#58;//", text)  # no link that we did not make
+    return _AT_START.sub(lambda match: f"{match[1]}\\{match[2]}" if not match[2][0].isdigit()
+                         else f"{match[1]}{match[2][:-1]}\\{match[2][-1]}", text)  # fmt: skip

@@ -1,0 +1,338 @@
+"""What every document says, worked out once: sections of entries of lines, for one reader.
+
+Markdown, HTML and PDF are three ways to lay out the same :class:`Document`, so that they cannot differ in fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from achievement_collector.derive.conclusions import (
+    Achievement,
+    AchievementKind,
+    Category,
+    Record,
+    ValueKind,
+)
+from achievement_collector.present.personas import Persona
+from achievement_collector.present.printable import one_line, printable
+from achievement_collector.present.wording import (
+    plural,
+    role_in_words,
+    size_in_words,
+    value_in_words,
+)
+
+_MOST_SKILLS = 24
+_MOST_RELEASES = 12
+_MOST_EVIDENCE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A text with an address that shows it; ``url`` is empty or begins with http:// or https://."""
+
+    text: str
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """A named line below an entry."""
+
+    name: str
+    text: str = ""
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One achievement as its reader sees it."""
+
+    id: str
+    title: str
+    url: str
+    day: str
+    tag: str  # the category in the reader's words
+    score: str  # such as "impact 82", empty where none is shown
+    description: str
+    details: tuple[Detail, ...]
+    mark: str = ""  # "stated by a person" and the like
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """``kind`` tells the layout: text, entries, releases, bars, months, skills, values."""
+
+    kind: str
+    title: str
+    note: str = ""
+    lines: tuple[str, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    bars: tuple[tuple[str, int], ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A record for one reader, ready to be laid out."""
+
+    title: str
+    subject: str
+    subtitle: str
+    generated: str
+    sections: tuple[Section, ...] = field(default=())
+
+
+def build(record: Record, persona: Persona, *, emails: bool = False) -> Document:
+    """The document of a record for a reader."""
+    subject = (
+        one_line(record.person)
+        or ", ".join(one_line(place.key) for place in record.repositories[:3])
+        or "Everything"
+    )
+    if emails and record.email:
+        subject += f" <{one_line(record.email)}>"
+    makers = {
+        "summary": _summary,
+        "highlights": _highlights,
+        "releases": _releases,
+        "skills": _skills,
+        "activity": _activity,
+        "categories": _categories,
+        "value": _value,
+        "method": _method,
+    }
+    sections = (makers[name](record, persona) for name in persona.sections)
+    return Document(
+        persona.title,
+        subject,
+        f"for {persona.reader}: {one_line(record.selection)}",
+        record.generated.strftime("%Y-%m-%d"),
+        tuple(section for section in sections if section is not None),
+    )
+
+
+def _summary(record: Record, persona: Persona) -> Section:
+    shown = len(record.achievements)
+    lines = []
+    which = (
+        "" if shown == record.matching else f", the {shown:,} first by {_order_in_words(persona)} shown here"
+    )
+    lines.append(f"{plural(record.matching, 'achievement')}{which}.")
+    if record.months:
+        lines.append(f"From {record.months[0][0]} to {record.months[-1][0]} (months in UTC).")
+    for place in record.repositories[:8]:
+        lines.append(
+            f"{one_line(place.key)}: {plural(place.commits, 'commit')} in its history, {place.first} to {place.last}."
+        )
+    if len(record.repositories) > 8:
+        lines.append(f"And {len(record.repositories) - 8} more repositories.")
+    return Section("text", "In short", lines=tuple(lines))
+
+
+def _order_in_words(persona: Persona) -> str:
+    return {"newest": "date", "releases": "impact, releases first"}.get(persona.order, persona.order)
+
+
+def ordered(achievements: Sequence[Achievement], persona: Persona) -> list[Achievement]:
+    """The achievements in the reader's order; equal ones stay as they were."""
+    if persona.order == "complexity":
+        return sorted(achievements, key=lambda one: -one.complexity.value)
+    if persona.order == "newest":
+        return sorted(achievements, key=lambda one: one.occurred, reverse=True)
+    if persona.order == "releases":
+        return sorted(achievements, key=lambda one: one.kind is not AchievementKind.RELEASE)
+    return list(achievements)
+
+
+def _highlights(record: Record, persona: Persona) -> Section | None:
+    listed = [
+        one
+        for one in ordered(record.achievements, persona)
+        if one.kind is not AchievementKind.RELEASE or "releases" not in persona.sections
+    ]
+    entries = tuple(_entry(one, record, persona) for one in listed)
+    return Section("entries", persona.highlights, entries=entries) if entries else None
+
+
+def _entry(one: Achievement, record: Record, persona: Persona) -> Entry:
+    url = next((safe_url(item.url) for item in one.evidence if safe_url(item.url)), "")
+    wanted = persona.details
+    score = ""
+    if persona.score:
+        chosen = one.complexity if persona.score == "complexity" else one.impact
+        score = f"{persona.score} {chosen.value}" if chosen.parts else ""
+    details = [
+        detail
+        for name in wanted
+        for detail in _details(name, one, record, persona)
+        if detail.text or detail.links
+    ]
+    mark = ""
+    if one.kind is AchievementKind.STATED:
+        mark = "stated by a person, seen by no tool"
+    elif one.edited:
+        mark = f"edited by hand: {', '.join(one.edited)}"
+    return Entry(
+        one.id,
+        one_line(one.title),
+        url,
+        one.occurred.date().isoformat(),
+        persona.category(one.category.category.value),
+        score,
+        printable(one.description) if "description" in wanted else "",
+        tuple(details),
+        mark,
+    )
+
+
+def _details(name: str, one: Achievement, record: Record, persona: Persona) -> list[Detail]:
+    match name:
+        case "people":
+            alone = len(one.credits) == 1 and one.credits[0].person == record.person
+            return (
+                []
+                if alone
+                else [Detail("people", one_line(", ".join(role_in_words(c) for c in one.credits[:6])))]
+            )
+        case "size":
+            return [Detail("size", size_in_words(one))] if one.kind is AchievementKind.CHANGE else []
+        case "category":
+            others = ", ".join(persona.category(label.value) for label in one.category.labels[1:])
+            if one.category.category is Category.UNSURE:
+                return [Detail("category", f"unsure: {one_line(one.category.basis)}")]
+            return [Detail("also", others)]
+        case "skills":
+            return [Detail("skills", one_line(", ".join(skill.name for skill in one.skills[:10])))]
+        case "skills_plain":
+            return [Detail("skills shown", one_line(", ".join(skill.name for skill in one.skills[:6])))]
+        case "value":
+            return (
+                []
+                if one.value.kind is ValueKind.NOT_MEASURED
+                else [Detail("value", one_line(value_in_words(one.value)))]
+            )
+        case "release":
+            is_change = one.kind is AchievementKind.CHANGE
+            return (
+                [Detail("first released in", one_line(one.released_in))]
+                if is_change and one.released_in
+                else []
+            )
+        case "evidence":
+            links = tuple(
+                Link(
+                    one_line(
+                        f"{item.kind} {item.reference[:12] if item.kind == 'commit' else item.reference}"
+                    ),
+                    safe_url(item.url),
+                )
+                for item in one.evidence[:_MOST_EVIDENCE]
+            )
+            return [Detail("evidence", links=links)]
+        case "link":
+            first = one.evidence[0] if one.evidence else None
+            if first is None:
+                return []
+            reference = first.reference[:12] if first.kind == "commit" else first.reference
+            return [
+                Detail("evidence", links=(Link(one_line(f"{first.kind} {reference}"), safe_url(first.url)),))
+            ]
+        case "breakdown":
+            chosen = one.complexity if persona.score == "complexity" else one.impact
+            parts = "; ".join(f"{part.name} {part.points:.1f} ({part.fact})" for part in chosen.parts)
+            return [Detail(f"{persona.score} {chosen.value} is", one_line(parts))]
+        case "assisted":
+            return [Detail("assisted by", one_line(", ".join(one.assisted_by)))]
+    return []
+
+
+def _releases(record: Record, persona: Persona) -> Section | None:
+    found = sorted(
+        (one for one in record.achievements if one.kind is AchievementKind.RELEASE),
+        key=lambda one: one.occurred,
+        reverse=True,
+    )
+    if not found:
+        return None
+    rows = []
+    for one in found[:_MOST_RELEASES]:
+        changes = next((item.value for item in one.evidence if item.kind == "count"), "")
+        rows.append(
+            (
+                one.occurred.date().isoformat(),
+                one_line(one.title),
+                f"{changes} counted changes" if changes else "",
+            )
+        )
+    note = f"The newest {len(rows)} of {len(found)} shown." if len(found) > len(rows) else ""
+    return Section("rows", "Releases", note, rows=tuple(rows), columns=("day", "release", "gathers"))
+
+
+def _skills(record: Record, persona: Persona) -> Section | None:
+    if not record.skills:
+        return None
+    rows = tuple(
+        (one_line(skill.name), skill.kind.value, f"{skill.achievements:,}", skill.first, skill.last)
+        for skill in record.skills[:_MOST_SKILLS]
+    )
+    more = len(record.skills) - len(rows)
+    note = "Each is shown by files, manifests or words of the achievements counted beside it."
+    return Section(
+        "skills", "Skills", note + (f" {more} more are not listed." if more > 0 else ""), rows=rows,
+        columns=("skill", "kind", "achievements", "first shown", "last shown"),
+    )  # fmt: skip
+
+
+def _activity(record: Record, persona: Persona) -> Section | None:
+    if not record.months:
+        return None
+    return Section(
+        "months", "Activity", "Achievements a month, all that match; months in UTC.", bars=record.months
+    )
+
+
+def _categories(record: Record, persona: Persona) -> Section | None:
+    if not record.categories:
+        return None
+    bars = tuple((persona.category(name), count) for name, count in record.categories)
+    return Section("bars", "Kinds of work", "All achievements that match, by category.", bars=bars)
+
+
+def _value(record: Record, persona: Persona) -> Section:
+    told = [one for one in record.achievements if one.value.kind is not ValueKind.NOT_MEASURED]
+    silent = len(record.achievements) - len(told)
+    lines = [f"{one_line(one.title)}: {one_line(value_in_words(one.value))}" for one in told]
+    if silent:
+        shown = "achievement shown here" if silent == 1 else "achievements shown here"
+        lines.append(f"Of {silent:,} {shown} the business value was not measured.")
+    return Section(
+        "text",
+        "Business value",
+        "Measured, derived, or stated by a person; never estimated.",
+        lines=tuple(lines),
+    )
+
+
+def _method(record: Record, persona: Persona) -> Section:
+    lines = [
+        f"Drawn from version control by fixed rules (version {record.rules_version}); "
+        "every entry can be checked at its evidence.",
+        f"{plural(record.left_out, 'change')} in this selection {'is' if record.left_out == 1 else 'are'} left out by the rules "
+        f"(too small, generated, moved, reverted, copied, not merged), {record.bots_left_out:,} of them made by programs.",
+    ]
+    if persona.score:
+        lines.append(
+            "Scores belong to achievements, not to people: 0 to 100, the sum of the named parts, scaled inside a repository."
+        )
+    return Section("text", "How this was made", lines=tuple(lines))
+
+
+def safe_url(url: str) -> str:
+    """``url`` where it is a plain web address, else nothing."""
+    plain = printable(url)
+    is_safe = plain.startswith(("https://", "http://")) and not any(c in plain for c in " \"'<>\\^`{|}\n\t")
+    return plain if is_safe else ""

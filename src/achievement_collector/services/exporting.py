@@ -1,0 +1,56 @@
+"""Exporting a record to a file, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from achievement_collector.errors import CollectorError
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.present.export import FORMATS, render
+from achievement_collector.present.personas import persona as persona_of
+from achievement_collector.present.redaction import load_redactions, redact
+from achievement_collector.present.view import ordered
+from achievement_collector.services.records import Query, build_record
+
+
+def export(
+    ledger: Ledger,
+    query: Query,
+    now: datetime,
+    *,
+    persona: str,
+    format: str,
+    top: int | None,
+    redactions: Path | None = None,
+    emails: bool = False,
+) -> bytes:
+    """The bytes of the export. ``top`` achievements are chosen in the reader's order."""
+    reader = persona_of(persona)
+    if format not in FORMATS:
+        raise CollectorError(f"{format!r} is no format; choose from {', '.join(FORMATS)}")
+    record = build_record(ledger, query, now, top=top if reader.order == "impact" else None)
+    chosen = tuple(ordered(record.achievements, reader)[:top]) if top else record.achievements
+    record = replace(record, achievements=chosen)
+    if redactions:
+        record = redact(record, load_redactions(redactions))
+    return render(record, reader, format, emails=emails)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file as a whole: a reader never sees half of it, and an error leaves the old one."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise CollectorError(f"{path} cannot be written: {error.strerror}") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except OSError as error:
+        Path(name).unlink(missing_ok=True)
+        raise CollectorError(f"{path} cannot be written: {error.strerror}") from None

@@ -1,0 +1,84 @@
+"""A scan that is killed at any moment leaves a consistent record, and the next one completes it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from achievement_collector.ledger.store import open_ledger
+from tests.conftest import scan_into
+from tests.git_repositories import Repository
+
+_COMMITS = 6_000
+
+
+def _large(folder: Path) -> Repository:
+    """A history of some thousand commits, made by git fast-import."""
+    repository = Repository(folder)
+    stream = []
+    for number in range(_COMMITS):
+        message = f"feat: part {number}" if number % 3 else f"note {number}"
+        content = "".join(f"{number} {line}\n" for line in range(number % 90))
+        stream.append(
+            f"commit refs/heads/main\ncommitter A <a{number % 7}@x.dev> {1_600_000_000 + number * 60} +0000\n"
+            f"data {len(message)}\n{message}\nM 644 inline src/f{number % 40}.py\ndata {len(content)}\n{content}\n"
+        )
+    repository.git("fast-import", "--quiet", stdin="".join(stream).encode())
+    return repository
+
+
+def _content(database: Path) -> tuple[list[tuple[object, ...]], ...]:
+    ledger = open_ledger(str(database))
+    with ledger.read() as connection:
+        told = tuple(
+            [tuple(row) for row in connection.execute(sa.text(query))]
+            for query in (
+                "SELECT sha, parents, message, diff FROM commits ORDER BY sha",
+                "SELECT uid, title, impact, is_counted, category, detail FROM achievements ORDER BY uid",
+                "SELECT a.uid, s.name, s.evidence FROM achievement_skills s JOIN achievements a ON a.id = s.achievement_id"
+                " ORDER BY 1, 2",
+            )
+        )
+    ledger.close()
+    return told
+
+
+@pytest.mark.timeout(240)
+def test_a_killed_scan_is_completed_by_the_next(tmp_path: Path) -> None:
+    repository = _large(tmp_path / "large")
+    whole = tmp_path / "whole.db"
+    ledger = open_ledger(str(whole))
+    began = time.monotonic()
+    assert not scan_into(ledger, repository.path)[0].error
+    needed = time.monotonic() - began
+    ledger.close()
+    expected = _content(whole)
+    chance = random.Random(7)
+    for attempt in range(5):
+        database = tmp_path / f"killed-{attempt}.db"
+        for _ in range(2):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "achievement_collector", "scan", "--quiet", str(repository.path), "--db", str(database)],
+                start_new_session=True,
+            )
+            time.sleep(0.25 + chance.random() * needed * 1.2)
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if database.exists():
+            ledger = open_ledger(str(database))  # consistent: it opens, and every commit is whole
+            with ledger.read() as connection:
+                if ledger.is_sqlite:
+                    assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+            ledger.close()
+        ledger = open_ledger(str(database))
+        assert not scan_into(ledger, repository.path)[0].error
+        ledger.close()
+        assert _content(database) == expected, f"attempt {attempt}"
