@@ -15,7 +15,7 @@ scan: .venv/.run-ready ## record what was achieved in REPO (default: this reposi
 	@$(BIN)/achievement-collector scan $(ARGS) "$(REPO)"
 
 test: .venv/.dev-ready ## run the whole test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS)
 
 lint: .venv/.dev-ready ## style, types and the layering of the rooms
 	$(BIN)/ruff check .

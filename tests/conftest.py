@@ -21,7 +21,11 @@ from tests.git_repositories import START, Repository
 def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's settings, ledger or git configuration."""
     for name in list(os.environ):
-        if name.startswith("GIT_") or name in ("DATABASE_URL", "MIN_LINES_FOR_ACHIEVEMENT", "ACHIEVEMENT_RULES"):
+        if name.startswith("GIT_") or name in (
+            "DATABASE_URL",
+            "MIN_LINES_FOR_ACHIEVEMENT",
+            "ACHIEVEMENT_RULES",
+        ):
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()
@@ -92,13 +96,13 @@ def scan_into(ledger: Ledger, *paths: Path, min_lines: int = 50, now: int = STAR
     return scan(ledger, list(paths), settings(min_lines), now, ScanProgress())
 
 
-
-
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the program as a user does, in a process of its own."""
 
-    def run_program(*arguments: object, folder: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run_program(
+        *arguments: object, folder: Path | None = None, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         own.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", COLUMNS="160", **environment)
         return subprocess.run(
@@ -112,5 +116,3 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         )
 
     return run_program
-
-

@@ -16,13 +16,13 @@ START = 1_700_000_000
 
 def clean_environment() -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment.update(
-        GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", LC_ALL="C", HOME="/nonexistent"
-    )
+    environment.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", LC_ALL="C", HOME="/nonexistent")
     return environment
 
 
-def git(folder: Path, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None) -> str:
+def git(
+    folder: Path, *arguments: str, stdin: bytes = b"", environment: Mapping[str, str] | None = None
+) -> str:
     """Runs git and gives its output without the last line end; raises where git fails."""
     result = subprocess.run(
         ["git", "-C", str(folder), "-c", "protocol.file.allow=always", *arguments],

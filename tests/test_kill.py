@@ -66,7 +66,16 @@ def test_a_killed_scan_is_completed_by_the_next(tmp_path: Path) -> None:
         database = tmp_path / f"killed-{attempt}.db"
         for _ in range(2):
             process = subprocess.Popen(
-                [sys.executable, "-m", "achievement_collector", "scan", "--quiet", str(repository.path), "--db", str(database)],
+                [
+                    sys.executable,
+                    "-m",
+                    "achievement_collector",
+                    "scan",
+                    "--quiet",
+                    str(repository.path),
+                    "--db",
+                    str(database),
+                ],
                 start_new_session=True,
             )
             time.sleep(0.25 + chance.random() * needed * 1.2)

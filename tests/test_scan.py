@@ -50,7 +50,9 @@ def test_a_commit_is_stored_with_everything_git_knows(any_ledger: Ledger, reposi
     assert commit.subject == "subject line"
     assert commit.body.startswith("A body.")
     assert [trailer.key for trailer in commit.trailers] == ["Reviewed-by", "Co-authored-by"]
-    assert [(file.path, file.status, file.added, file.deleted) for file in commit.files] == [("a.py", "M", 2, 1)]
+    assert [(file.path, file.status, file.added, file.deleted) for file in commit.files] == [
+        ("a.py", "M", 2, 1)
+    ]
     binary = next(file for file in found[first].files if file.path == "b.bin")
     assert binary.is_binary
     assert binary.added is None
@@ -69,17 +71,23 @@ def test_renames_are_followed(ledger: Ledger, repository: Repository) -> None:
     assert (moved.old_path, moved.path, moved.added) == ("old/name.txt", "new folder/name.txt", 0)
 
 
-def test_a_second_scan_finds_nothing_new_and_changes_nothing(any_ledger: Ledger, repository: Repository) -> None:
+def test_a_second_scan_finds_nothing_new_and_changes_nothing(
+    any_ledger: Ledger, repository: Repository
+) -> None:
     repository.commit("feat: one", {"a.py": lines(80)})
     scan_into(any_ledger, repository.path)
     with any_ledger.read() as connection:
-        before = connection.execute(sa.text("SELECT uid, impact, fingerprint FROM achievements ORDER BY uid")).all()
+        before = connection.execute(
+            sa.text("SELECT uid, impact, fingerprint FROM achievements ORDER BY uid")
+        ).all()
     again = scan_into(any_ledger, repository.path)[0]
     assert again.collected
     assert not again.collected.is_new
     assert again.derived is None
     with any_ledger.read() as connection:
-        after = connection.execute(sa.text("SELECT uid, impact, fingerprint FROM achievements ORDER BY uid")).all()
+        after = connection.execute(
+            sa.text("SELECT uid, impact, fingerprint FROM achievements ORDER BY uid")
+        ).all()
     assert before == after
 
 
@@ -124,7 +132,9 @@ def test_a_bare_mirror_is_the_same_repository(ledger: Ledger, repository: Reposi
     assert len(stored(ledger)) == 2
 
 
-def test_a_worktree_and_a_folder_inside_are_the_repository(ledger: Ledger, repository: Repository, tmp_path: Path) -> None:
+def test_a_worktree_and_a_folder_inside_are_the_repository(
+    ledger: Ledger, repository: Repository, tmp_path: Path
+) -> None:
     repository.commit("one", {"deep/er/file.txt": "x\n"})
     tree = tmp_path / "tree"
     repository.git("worktree", "add", "--quiet", str(tree), "-b", "topic")
@@ -146,7 +156,9 @@ def test_a_shallow_clone_knows_where_it_is_cut_and_can_be_deepened(
     cut = next(commit for commit in found.values() if commit.is_boundary)
     assert cut.files == ()  # what it changed is unknown, and not the whole tree
     with any_ledger.read() as connection:
-        reasons = list(connection.scalars(sa.text("SELECT left_out_reason FROM achievements WHERE NOT is_counted")))
+        reasons = list(
+            connection.scalars(sa.text("SELECT left_out_reason FROM achievements WHERE NOT is_counted"))
+        )
     assert reasons == ["not measured: the history is cut here, so what it changed is unknown"]
     git(clone, "fetch", "--quiet", "--unshallow")
     scan_into(any_ledger, clone)
@@ -165,7 +177,10 @@ def test_a_detached_head_counts(ledger: Ledger, repository: Repository) -> None:
     scan_into(ledger, repository.path)
     assert sha in stored(ledger)
     with ledger.read() as connection:
-        assert connection.scalar(sa.text("SELECT title FROM achievements WHERE is_counted")) == "Away from every branch"
+        assert (
+            connection.scalar(sa.text("SELECT title FROM achievements WHERE is_counted"))
+            == "Away from every branch"
+        )
 
 
 def test_an_empty_repository_is_no_error(ledger: Ledger, repository: Repository) -> None:
@@ -212,7 +227,16 @@ def test_messages_in_any_encoding_are_read(
 
 
 @pytest.mark.parametrize(
-    "name", [b"new\nline.txt", b"tab\there.txt", b"quote\"d.txt", b"latin-\xe9.txt", b" leading", b"-dash", "日本.txt".encode()]
+    "name",
+    [
+        b"new\nline.txt",
+        b"tab\there.txt",
+        b'quote"d.txt',
+        b"latin-\xe9.txt",
+        b" leading",
+        b"-dash",
+        "日本.txt".encode(),
+    ],
 )
 def test_paths_hold_any_byte(any_ledger: Ledger, repository: Repository, name: bytes) -> None:
     sha = repository.commit("odd path", {os.fsdecode(name): lines(3)})
@@ -232,7 +256,9 @@ def test_an_octopus_merge_is_one_change(ledger: Ledger, repository: Repository) 
     scan_into(ledger, repository.path)
     assert len(stored(ledger)[sha].parents) == 4
     with ledger.read() as connection:
-        row = connection.execute(sa.text("SELECT detail, is_counted FROM achievements WHERE key = :k"), {"k": f"commit/{sha}"}).one()
+        row = connection.execute(
+            sa.text("SELECT detail, is_counted FROM achievements WHERE key = :k"), {"k": f"commit/{sha}"}
+        ).one()
     assert row.is_counted
     assert len(json.loads(row.detail)["commits"]) == 3
 
@@ -251,8 +277,12 @@ def test_grafts_and_replacements_are_seen_as_git_shows_them(ledger: Ledger, repo
     assert stored(ledger)[third].parents == (second,)
 
 
-@pytest.mark.parametrize(("date", "year"), [("@0 +0000", 1970), ("@4070908800 +0000", 2099), ("@1 -1200", 1969)])
-def test_dates_far_away_are_kept(any_ledger: Ledger, repository: Repository, date: str, year: int, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("date", "year"), [("@0 +0000", 1970), ("@4070908800 +0000", 2099), ("@1 -1200", 1969)]
+)
+def test_dates_far_away_are_kept(
+    any_ledger: Ledger, repository: Repository, date: str, year: int, run: Run
+) -> None:
     sha = repository.commit("feat: from another time", {"a.py": lines(60)}, date=date)
     scan_into(any_ledger, repository.path)
     assert stored(any_ledger)[sha].committed.as_datetime().year == year
@@ -308,7 +338,9 @@ class TestBadInput:
         assert str(target) in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
 
-    def test_other_repositories_are_scanned_all_the_same(self, run: Run, tmp_path: Path, repository: Repository) -> None:
+    def test_other_repositories_are_scanned_all_the_same(
+        self, run: Run, tmp_path: Path, repository: Repository
+    ) -> None:
         repository.commit("feat: fine", {"a.py": lines(60)})
         result = run("scan", tmp_path / "nothing", repository.path, "--db", tmp_path / "l.db")
         assert result.returncode == 2
@@ -335,8 +367,12 @@ class TestBadInput:
         assert "Traceback" not in result.stderr
         assert ledger.read_text().startswith("this is no database")
 
-    @pytest.mark.parametrize("address", ["mysql://x/y", "postgresql://nobody:hunter2@127.0.0.1:1/none", "://"])
-    def test_a_database_that_cannot_be_used_shows_no_password(self, run: Run, tmp_path: Path, repository: Repository, address: str) -> None:
+    @pytest.mark.parametrize(
+        "address", ["mysql://x/y", "postgresql://nobody:hunter2@127.0.0.1:1/none", "://"]
+    )
+    def test_a_database_that_cannot_be_used_shows_no_password(
+        self, run: Run, tmp_path: Path, repository: Repository, address: str
+    ) -> None:
         repository.commit("one")
         result = run("scan", repository.path, "--db", address)
         assert result.returncode == 2
@@ -348,8 +384,12 @@ class TestBadInput:
         assert result.returncode == 2
         assert "MIN_LINES_FOR_ACHIEVEMENT" in result.stderr
 
-    def test_hostile_text_does_not_reach_the_terminal(self, run: Run, tmp_path: Path, repository: Repository) -> None:
-        repository.commit("feat: \x1b[2J\x1b]0;owned\x07 \u202egnp.exe [bold]markup[/bold]", {"a.py": lines(60)})
+    def test_hostile_text_does_not_reach_the_terminal(
+        self, run: Run, tmp_path: Path, repository: Repository
+    ) -> None:
+        repository.commit(
+            "feat: \x1b[2J\x1b]0;owned\x07 \u202egnp.exe [bold]markup[/bold]", {"a.py": lines(60)}
+        )
         result = run("scan", repository.path, "--db", tmp_path / "l.db")
         assert "\x1b" not in result.stdout
         assert "\u202e" not in result.stdout

@@ -174,7 +174,7 @@ _NOT_A_TITLE = re.compile(
 
 # --- trailers ----------------------------------------------------------------------------------------
 
-_TRAILER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)[ \t]*:(.*)", re.DOTALL)
+_TRAILER = re.compile(r"([A-Za-z0-9-]+)[ \t]*:(.*)", re.DOTALL)
 _GIT_GENERATED = ("Signed-off-by: ", "(cherry picked from commit ")
 
 
@@ -200,11 +200,11 @@ def parse_trailers(message: str) -> tuple[Trailer, ...]:
         if start < 0 or not text[:start].strip():
             return ()
     found: list[Trailer] = []
-    others = 0
-    generated = False
+    others = generated_lines = 0
+    generated = in_trailer = False
     for line in lines:
         if line[:1] in " \t" and line.strip():
-            if found:
+            if in_trailer:
                 last = found[-1]
                 found[-1] = Trailer(last.key, f"{last.value} {line.strip()}".strip())
             else:
@@ -213,11 +213,14 @@ def parse_trailers(message: str) -> tuple[Trailer, ...]:
         if line.startswith(_GIT_GENERATED):
             generated = True
         match = _TRAILER.fullmatch(line)
+        in_trailer = match is not None
         if match:
             found.append(Trailer(match[1], match[2].strip()))
-        elif not line.startswith("(cherry picked from commit ") and not line.startswith("#"):
+        elif line.startswith(_GIT_GENERATED):
+            generated_lines += 1
+        elif not line.startswith("#"):
             others += 1
-    if others and not (generated and len(found) * 3 >= others):
+    if others and not (generated and (len(found) + generated_lines) * 3 >= others):
         return ()
     return tuple(found)
 

@@ -6,7 +6,7 @@ sheer bulk).
 
 Impact says how much a change matters for others, complexity how hard it was. The impact of changes is scaled
 inside the repository (:func:`calibrate`), so that about one in ten counted changes reaches
-``PORTFOLIO_READY``; the scale is one factor for all of them, kept between 0.5 and 2, and shown. Above the
+``PORTFOLIO_READY``; the scale is one factor for all of them, kept between 0.5 and 3, and shown. Above the
 threshold it bends, so that nothing is cut off at 100.
 Neither is ever summed up for a person.
 """
@@ -55,7 +55,7 @@ _TARGET_SHARE = 0.10
 _LARGEST_SHARE = 0.15
 _FEWEST = 20
 _GROWTH = 1.1
-_SMALLEST_SCALE, _LARGEST_SCALE = 0.5, 2.0
+_SMALLEST_SCALE, _LARGEST_SCALE = 0.5, 3.0
 
 
 class ScoreInputs(NamedTuple):

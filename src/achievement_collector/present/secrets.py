@@ -36,7 +36,7 @@ _KINDS: tuple[tuple[str, str], ...] = (
 _PATTERN = re.compile("|".join(f"(?P<k{number}>{pattern})" for number, (_, pattern) in enumerate(_KINDS)))
 _ASSIGNED = re.compile(
     r"(?i)\b(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|auth[_-]?token|client[_-]?secret)\b[\"']?\s*[:=]\s*"
-    r"[\"']?([A-Za-z0-9+/_=.!@#%^&*-]{12,200})"
+    r"[\"']?(?!\$[A-Z{(])([A-Za-z0-9+/_=.!@#$%^&*-]{12,200})"
 )
 _BITS_PER_CHARACTER = 3.5
 

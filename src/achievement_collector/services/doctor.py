@@ -19,7 +19,7 @@ from achievement_collector.ledger import reading
 from achievement_collector.ledger.store import Ledger, ledger_url, open_ledger
 from achievement_collector.services import hooks
 from achievement_collector.services.deriving import load_author_rules
-from achievement_collector.sources.git.identity import configured_email
+from achievement_collector.sources.git.configuration import configured_email
 
 
 class Finding(NamedTuple):

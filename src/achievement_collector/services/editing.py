@@ -26,7 +26,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.deriving import load_author_rules, refresh_people
 from achievement_collector.services.records import one_achievement, parse_moment
 from achievement_collector.services.scanning import derive_all
-from achievement_collector.sources.git.identity import configured_email, configured_name
+from achievement_collector.sources.git.configuration import configured_email, configured_name
 
 _LONGEST = 10_000
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from achievement_collector.config import state_folder
 from achievement_collector.errors import RepositoryError
 from achievement_collector.sources.git.checkout import open_checkout
-from achievement_collector.sources.git.process import run_git
+from achievement_collector.sources.git.configuration import hooks_folder
 
 _MARK = "# achievement-collector: records each commit in the background."
 _END = "# achievement-collector: end"
@@ -126,8 +126,10 @@ def _hook_path(repository: Path) -> tuple[Path, bool]:
         raise RepositoryError(
             f"{repository} is a bare repository: nothing is committed there, so a hook would not run"
         )
-    told = os.fsdecode(run_git(checkout.path, "rev-parse", "--git-path", "hooks").rstrip(b"\n"))
-    folder = (checkout.path / told).resolve()
+    told = hooks_folder(checkout.path)
+    if told is None:
+        raise RepositoryError(f"git does not tell where the hooks of {repository} are")
+    folder = told.resolve()
     return folder / _NAME, not folder.is_relative_to(checkout.git_dir.resolve())
 
 

@@ -27,7 +27,7 @@ from achievement_collector.ledger import selection
 from achievement_collector.ledger.reading import commit_span, stored_repositories
 from achievement_collector.ledger.selection import Filter
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.sources.git.identity import configured_email
+from achievement_collector.sources.git.configuration import configured_email
 
 
 @dataclass(frozen=True, slots=True)
