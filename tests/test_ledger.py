@@ -92,11 +92,14 @@ def test_two_scans_at_once_do_not_disturb_each_other(
 
 
 def test_an_error_rolls_everything_back(any_ledger: Ledger) -> None:
-    with pytest.raises(RuntimeError), any_ledger.write() as connection:
-        connection.execute(
-            sa.text("INSERT INTO people (id, name, email, kind) VALUES ('x', 'x', 'x', 'person')")
-        )
-        raise RuntimeError
+    def fail_half_way() -> None:
+        insert = "INSERT INTO people (id, name, email, kind) VALUES ('x', 'x', 'x', 'person')"
+        with any_ledger.write() as connection:
+            connection.execute(sa.text(insert))
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     with any_ledger.read() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM people")) == 0
 
