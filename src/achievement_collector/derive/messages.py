@@ -297,7 +297,8 @@ _CLOSES = re.compile(
 )
 _REFERENCE = re.compile(r"(?:[\w.-]+/[\w.-]+)?#\d{1,9}")
 _GH = re.compile(r"\bGH-(\d{1,9})\b")
-_KEY = re.compile(r"(?<![\w/.-])([A-Z][A-Z0-9]{1,9}-[1-9]\d{0,6})(?![\w-])")
+# the charset first: the engine then looks for capitals only
+_KEY = re.compile(r"([A-Z](?<![\w/.-][A-Z])[A-Z0-9]{1,9}-[1-9]\d{0,6})(?![\w-])")
 _NO_KEYS = frozenset(
     {
         "UTF", "SHA", "ISO", "RFC", "CVE", "CWE", "PEP", "ECMA", "AES", "RSA", "MD", "BASE", "ASCII",
@@ -318,7 +319,8 @@ def issue_references(message: str) -> tuple[str, ...]:
     if "#" in text:
         for match in _CLOSES.finditer(text):
             found += _REFERENCE.findall(match[1])
-    found += [f"#{number}" for number in _GH.findall(text)]
+    if "GH-" in text:
+        found += [f"#{number}" for number in _GH.findall(text)]
     found += [key for key in _KEY.findall(text) if key.rpartition("-")[0] not in _NO_KEYS]
     return tuple(dict.fromkeys(found))[:20]
 

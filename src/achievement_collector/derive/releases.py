@@ -27,6 +27,9 @@ _PRE = re.compile(
 )
 
 
+_RECENT = 100  # releases of a family that may be the one before
+
+
 class Version(NamedTuple):
     """``family`` is what stands before the number, so that ``lib-v1.2`` and ``cli-v1.2`` are not compared."""
 
@@ -114,8 +117,10 @@ def _with_previous(release: Release, last: dict[str, list[Release]]) -> Release:
     if version is None:
         before = family[-1] if family else None
     else:
-        lower = [r for r in family if r.version and _filled(r.version.numbers) < _filled(version.numbers)]
-        before = max(lower, key=lambda r: _filled(r.version.numbers) if r.version else (), default=None)
+        own = _filled(version.numbers)
+        lower = [(_filled(r.version.numbers), n) for n, r in enumerate(family[-_RECENT:]) if r.version]
+        best = max((pair for pair in lower if pair[0] < own), default=None)
+        before = family[-_RECENT:][best[1]] if best else None
     level = _level(before.version.numbers, version.numbers) if before and before.version and version else ""
     release = Release(
         release.tag,

@@ -78,7 +78,7 @@ def measure(
             continue
         role = path_info(file.path).role
         if role not in COUNTED:
-            left[role.value] = left.get(role.value, 0) + total
+            left[role] = left.get(role, 0) + total
             continue
         if is_version_bump and total <= _MOST_LINES_OF_A_VERSION and _VERSION_FILE.search(file.path):
             left[VERSION] = left.get(VERSION, 0) + total

@@ -40,6 +40,10 @@ class _Rules(NamedTuple):
     any_path: re.Pattern[str]
     exact: Mapping[str, tuple[int, ...]]  # dependency -> rules
     phrases: tuple[str, ...]  # of all rules, in lower case
+    by_role: tuple[tuple[int, str, int], ...]  # (rule, role, fewest lines)
+    by_category: Mapping[str, tuple[int, ...]]
+    by_keys: tuple[tuple[int, frozenset[str]], ...]
+    by_pattern: tuple[tuple[int, re.Pattern[str]], ...]
 
 
 @cache
@@ -71,12 +75,22 @@ def _rules() -> _Rules:
                 entry.get("min_lines", 1),
             )
         )
+    by_category: dict[str, tuple[int, ...]] = {}
+    for number, rule in enumerate(rules):
+        if rule.category:
+            by_category[rule.category] = (*by_category.get(rule.category, ()), number)
     return _Rules(
         tuple(rules),
         tuple(paths),
         re.compile("|".join(pattern.pattern for _, pattern in paths)),
         exact,
         tuple(dict.fromkeys(all_words)),
+        tuple(
+            (number, role, rule.min_lines) for number, rule in enumerate(rules) for role in sorted(rule.roles)
+        ),
+        by_category,
+        tuple((number, rule.keys) for number, rule in enumerate(rules) if rule.keys),
+        tuple((n, rule.dependency_pattern) for n, rule in enumerate(rules) if rule.dependency_pattern),
     )
 
 
@@ -109,8 +123,8 @@ def skills_of(
         changed = file.added + (file.deleted or 0)
         if role not in COUNTED or not changed:
             continue
-        role_lines[role.value] = role_lines.get(role.value, 0) + changed
-        role_path.setdefault(role.value, file.path)
+        role_lines[role] = role_lines.get(role, 0) + changed
+        role_path.setdefault(role, file.path)
         if language and language not in _NOT_A_SKILL:
             before = lines.get(language, 0)
             lines[language] = before + changed
@@ -124,13 +138,13 @@ def skills_of(
         for number, rule in enumerate(rules.rules):
             if number not in found and rule.words and (match := rule.words.search(text)):
                 found[number] = f'its message says "{match[0].lower()}"'
-    for number, rule in enumerate(rules.rules):
-        for name in rule.roles:
-            if role_lines.get(name, 0) >= rule.min_lines:
-                found.setdefault(number, f"{role_lines[name]:,} lines in {role_path[name]}" if role_lines[name] > 1
-                                 else f"1 line in {role_path[name]}")  # fmt: skip
-        if rule.category == category.value:
-            found.setdefault(number, f"a {category.value} change")
+    for number, role_name, fewest in rules.by_role:
+        count = role_lines.get(role_name, 0)
+        if count >= fewest:
+            noun = "line" if count == 1 else "lines"
+            found.setdefault(number, f"{count:,} {noun}, such as in {role_path[role_name]}")
+    for number in rules.by_category.get(category, ()):
+        found.setdefault(number, f"a {category.value} change")
     languages = [
         Skill(name, SkillKind.LANGUAGE, f"{count:,} lines, such as in {shown_by[name]}")
         for name, count in sorted(lines.items(), key=lambda item: (-item[1], item[0]))
@@ -148,13 +162,12 @@ def _by_content(rules: _Rules, content: Sequence[ContentFact], found: dict[int, 
             name = fact.value.partition(":")[2]
             for number in matching:
                 found.setdefault(number, f"declares {name} in {fact.path}")
-            for number, rule in enumerate(rules.rules):
-                pattern = rule.dependency_pattern
-                if pattern and number not in found and pattern.fullmatch(fact.value):
+            for number, pattern in rules.by_pattern:
+                if number not in found and pattern.fullmatch(fact.value):
                     found[number] = f"declares {name} in {fact.path}"
         elif fact.kind is ContentKind.DOCUMENT_KEY:
             keys.setdefault(fact.path, set()).add(fact.value)
     for path, names in keys.items():
-        for number, rule in enumerate(rules.rules):
-            if rule.keys and rule.keys <= names:
-                found.setdefault(number, f"adds {path} with {', '.join(sorted(rule.keys))}")
+        for number, keys_of_rule in rules.by_keys:
+            if keys_of_rule <= names:
+                found.setdefault(number, f"adds {path} with {', '.join(sorted(keys_of_rule))}")

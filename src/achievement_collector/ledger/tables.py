@@ -113,6 +113,7 @@ commits = Table(
     Column("patch_id", String(64)),  # where it was asked for
     Column("is_boundary", Boolean, nullable=False),
     UniqueConstraint("repository_id", "sha"),
+    Index(None, "repository_id", "id"),  # read in the order stored, without sorting
     Index(None, "author_id"),
 )
 

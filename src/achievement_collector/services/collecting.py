@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,10 +101,12 @@ def _compare_further(
     ledger: Ledger, checkout: Checkout, repository_id: int, suspicious: Sequence[str]
 ) -> None:
     """The comparisons that few commits need: white space ignored, and patch ids of possible twins."""
-    counts = dict(spaceless_counts(checkout, suspicious))
-    with ledger.read() as connection:
-        twins = possible_twins(connection, repository_id)
-    ids = patch_ids(checkout, twins)
+    with ThreadPoolExecutor(1) as beside:  # git works on one while the ledger is asked for the other
+        counting = beside.submit(lambda: dict(spaceless_counts(checkout, suspicious)))
+        with ledger.read() as connection:
+            twins = possible_twins(connection, repository_id)
+        ids = patch_ids(checkout, twins)
+        counts = counting.result()
     with ledger.write() as connection:
         ledger_facts.set_spaceless(connection, repository_id, counts)
         ledger_facts.set_patch_ids(connection, repository_id, ids)
@@ -170,7 +173,7 @@ def _grouped(batches: Iterator[list[CollectedCommit]], size: int) -> Iterator[li
 
 
 _COUNTS = re.compile(rb"\0(\d+)\t(\d+)\t")
-_SHARE = 0.5
+_SHARE = 0.8
 
 
 def _may_be_reformatting(diff: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,6 +56,7 @@ def scan(
     Two scans that use the same ledger follow one another. ``now`` is the time in seconds.
     """
     rules = load_author_rules(settings.rules)
+    gc.set_threshold(100_000, 20, 20)  # a scan makes millions of small objects and hardly a cycle
     found: list[Scanned] = []
 
     def first_results(repository_id: int, refs: Refs) -> None:

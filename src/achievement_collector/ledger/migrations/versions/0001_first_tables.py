@@ -176,6 +176,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("repository_id", "sha", name=op.f("uq_commits_repository_id_sha")),
     )
     op.create_index(op.f("ix_commits_author_id"), "commits", ["author_id"], unique=False)
+    op.create_index(op.f("ix_commits_repository_id_id"), "commits", ["repository_id", "id"], unique=False)
     op.create_table(
         "content_facts",
         sa.Column("repository_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
@@ -264,6 +265,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_achievement_credits_signature_id"), table_name="achievement_credits")
     op.drop_table("achievement_credits")
     op.drop_table("content_facts")
+    op.drop_index(op.f("ix_commits_repository_id_id"), table_name="commits")
     op.drop_index(op.f("ix_commits_author_id"), table_name="commits")
     op.drop_table("commits")
     op.drop_index(op.f("ix_checkouts_repository_id"), table_name="checkouts")
