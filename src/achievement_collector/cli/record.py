@@ -69,9 +69,11 @@ def list_(
 
     screen = console()
     if left_out:
-        screen.print(left_out_table(listing.achievements))
+        screen.print(left_out_table(listing.achievements, screen.width))
     else:
-        screen.print(achievements_table(listing.achievements, repositories=listing.repositories > 1))
+        screen.print(
+            achievements_table(listing.achievements, screen.width, repositories=listing.repositories > 1)
+        )
     shown = len(listing.achievements)
     rest = "" if shown >= listing.matching else f", {shown:,} shown (--limit 0 shows all)"
     screen.print()

@@ -169,7 +169,7 @@ class _Display:
             )
         if best:
             self.screen.print("the best of the newest commits, while the rest is read:")
-            self.screen.print(achievements_table(best))
+            self.screen.print(achievements_table(best, self.screen.width))
 
 
 def _summarise(ledger: Ledger, found: list[Scanned], top: int) -> None:
@@ -203,7 +203,9 @@ def _summarise(ledger: Ledger, found: list[Scanned], top: int) -> None:
     listing = list_achievements(ledger, Query(repository_ids=tuple(scanned)), datetime.now(UTC), limit=top)
     screen.print()
     if listing.achievements and top:
-        screen.print(achievements_table(listing.achievements, repositories=len(set(scanned)) > 1))
+        screen.print(
+            achievements_table(listing.achievements, screen.width, repositories=len(set(scanned)) > 1)
+        )
         screen.print()
     screen.print(
         f"{plural(listing.matching, 'achievement')}; left out {plural(listing.left_out, 'change')}, "

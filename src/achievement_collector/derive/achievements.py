@@ -244,11 +244,13 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
 
 def _extent(
     files: Sequence[FileChange],
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[PathRole, int], int]:
-    """(areas, languages, roles: most lines first; lines by role; lines replaced) of the files that count."""
+) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[PathRole, int], int, tuple[int, ...]]:
+    """(areas, languages, roles: most lines first; lines by role; lines replaced; lines by file) of the files
+    that count."""
     areas: dict[str, int] = {}
     languages: dict[str, int] = {}
     by_role: dict[PathRole, int] = {}
+    by_file: dict[str, int] = {}
     replaced = 0
     for file in files:
         added, deleted = file.added or 0, file.deleted or 0
@@ -259,6 +261,7 @@ def _extent(
         if role not in COUNTED:
             continue
         by_role[role] = by_role.get(role, 0) + lines
+        by_file[file.path] = by_file.get(file.path, 0) + lines
         area = area_of(file.path)
         areas[area] = areas.get(area, 0) + lines
         if language:
@@ -271,6 +274,7 @@ def _extent(
         tuple(role.value for role in _ranked(by_role)),
         by_role,
         replaced,
+        tuple(by_file.values()),
     )
 
 
@@ -399,7 +403,7 @@ def _description(change: ChangeFacts) -> str:
 def _score_inputs(
     change: ChangeFacts, call: CategoryCall, size: Size, files: Sequence[FileChange], issues: tuple[str, ...]
 ) -> ScoreInputs:
-    areas, languages, roles, by_role, replaced = _extent(files)
+    areas, languages, roles, by_role, replaced, lines_by_file = _extent(files)
     return ScoreInputs(
         call,
         size,
@@ -414,6 +418,7 @@ def _score_inputs(
         issues,
         change.released_in,
         change.backports,
+        lines_by_file,
     )
 
 

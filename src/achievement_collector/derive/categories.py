@@ -70,6 +70,15 @@ _FASTER = re.compile(
 )
 
 
+_TIDY = re.compile(
+    r"(?:[\w./ -]{1,30}: )?(tidy(?:[- ]up)?|clean(?:[- ]?up|s up|ed up)|cosmetics?|re-?format|re-?indent"
+    r"|white ?space|copyright)\b",
+    re.IGNORECASE,
+)
+_TAKES_OUT = re.compile(r"\b(?:drop|remove|delete|retire|get rid of|kill)(?:s|d|ped|ing)?\b", re.IGNORECASE)
+_MOSTLY_GONE = 4
+
+
 class ChangeText(NamedTuple):
     """What is known of a change. ``title`` stands without its type; ``declared`` is that type in lower case."""
 
@@ -86,8 +95,27 @@ def categorise(change: ChangeText, style: RepositoryStyle) -> CategoryCall:
     if declared is not None:
         call = CategoryCall(declared, _DECLARED_CONFIDENCE, (declared,), f'declared type "{change.declared}"')
     else:
-        call = _called_by_model(change, style)
+        call = _told_by_title(change) or _called_by_model(change, style)
     return _with_labels(change, call)
+
+
+def _told_by_title(change: ChangeText) -> CategoryCall | None:
+    """The call where a title leaves no doubt, whatever else speaks for another: tidying up is maintenance, and
+    so is taking something out."""
+    if match := _TIDY.match(change.title):
+        return CategoryCall(
+            Category.MAINTENANCE, 0.7, (Category.MAINTENANCE,), f'its title says "{match[1]}"'
+        )
+    match = _TAKES_OUT.search(change.title)
+    if match:
+        added = sum(file.added or 0 for file in change.files)
+        deleted = sum(file.deleted or 0 for file in change.files)
+        if deleted > _MOSTLY_GONE * added and deleted > 20:
+            basis = (
+                f'its title says "{match[0]}", and {deleted:,} of its {added + deleted:,} lines are deletions'
+            )
+            return CategoryCall(Category.MAINTENANCE, 0.7, (Category.MAINTENANCE,), basis)
+    return None
 
 
 def features_of(change: ChangeText) -> list[str]:

@@ -18,6 +18,7 @@ from achievement_collector.derive.history import History, Marks
 from achievement_collector.derive.messages import MergeSubject, clean_title
 
 _LARGEST_TOPIC = 200  # commits; what brings more is not the work of one change
+_MOST_AUTHORS_OF_TOPIC, _MOST_AUTHORS_OF_REQUEST = 5, 12
 _INTEGRATION = re.compile(
     r"(?:.*[/:])?(?:main|master|trunk|mainline|default|develop|development|dev|devel|next|staging|stage|production|prod"
     r"|integration|canary|nightly|beta|alpha|gh-pages|release|releases|stable|maint|head"
@@ -170,6 +171,10 @@ class _Grouping:
         brought = self._brought(number, _LARGEST_TOPIC + 1)
         if len(brought) > _LARGEST_TOPIC:
             return False
+        if len({self.history.authors[commit] for commit in brought}) > (
+            _MOST_AUTHORS_OF_REQUEST if merge and merge.is_pull_request else _MOST_AUTHORS_OF_TOPIC
+        ):
+            return False  # the work of many is a line of development, not one change
         if merge is None:
             return not self.history.subjects[number].lower().startswith(("sync ", "merge upstream"))
         if merge.is_pull_request:

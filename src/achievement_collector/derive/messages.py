@@ -104,9 +104,13 @@ _TAG = re.compile(r"Merge tags? '([^']*)'")
 _COMMIT = re.compile(r"Merge commits? '([^']*)'")
 
 
+_PULLED = re.compile(r"Merge (?:with )?(?:[a-z+]+://\S+|\S+@\S+:\S+|(?:\.\.?)?/\S+)")
+_TYPE_BEFORE_MERGE = re.compile(r"^[a-z]{2,12}(?:\([^)]{1,40}\))?: ?[Mm]erge\b")
+
+
 def parse_merge(message: str) -> MergeSubject | None:
     """The merge subject of a message in the forms of GitHub, GitLab, Bitbucket, Azure and git itself."""
-    subject = subject_of(message[:4000])[:1000]
+    subject = _TYPE_BEFORE_MERGE.sub("Merge", subject_of(message[:4000])[:1000])
     if match := _GITHUB.match(subject):
         return MergeSubject("github", int(match[1]), (match[3],), owner=match[2])
     if match := _AUTO_MERGE.match(subject):
@@ -133,6 +137,8 @@ def parse_merge(message: str) -> MergeSubject | None:
         return MergeSubject("tag", None, (match[1],))
     if match := _COMMIT.match(subject):
         return MergeSubject("commit", None, (match[1],))
+    if _PULLED.match(subject):
+        return MergeSubject("pull", None, ())
     if match := _PLAIN_BRANCH.match(subject):
         return MergeSubject("branch", None, (match[1],), match[2])
     return None
@@ -154,14 +160,25 @@ def merge_title(message: str) -> str:
     for pattern in (re.compile(r"Merged PR \d+: (.+)"), re.compile(r"(?:Merge p|P)ull request #\d+: (.+)")):
         if match := pattern.match(subject):
             return match[1].strip()
-    for line in body_of(message).split("\n"):
-        text = line.strip()
-        if not text:
+    for paragraph in re.split(r"\n\s*\n", body_of(message)[:4000]):
+        lines = [line.strip() for line in paragraph.split("\n") if line.strip()]
+        if not lines:
             continue
-        if _NOT_A_TITLE.match(text) or len(text) > 300:
+        if _NOT_A_TITLE.match(lines[0]) or len(lines[0]) > 300:
             return ""
-        return text
+        return _first_sentence(lines)
     return ""
+
+
+def _first_sentence(lines: list[str]) -> str:
+    """The first line; with those that follow where it was wrapped in the middle of a sentence."""
+    text = lines[0]
+    for line in lines[1:]:
+        if len(text) < 45 or text[-1:] in ".!?:;" or _NOT_A_TITLE.match(line):
+            break
+        text += " " + line
+    sentence = re.match(r".{20,}?[.!?](?=\s+[A-Z\"'`(])", text)
+    return sentence[0] if sentence else text
 
 
 _NOT_A_TITLE = re.compile(

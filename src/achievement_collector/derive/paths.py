@@ -165,6 +165,8 @@ def path_info(path: str) -> PathInfo:
     name = path.rpartition("/")[2]
     ending = name.rpartition(".")[2] if "." in name.lstrip(".") else ""
     language = _language(name, ending)
+    if language == "D" and _DOCS_FOLDER.search(path):
+        language = ""  # manual pages in parts, not programs
     return PathInfo(_role(path, name, ending, language), language)
 
 

@@ -27,6 +27,10 @@ _PRE = re.compile(
 )
 
 
+_PRE_BEFORE = re.compile(
+    r"(?:^|[-_/.@])(?:rc|pre|preview|alpha|beta|dev|snapshot|nightly|canary|candidate)[-_/.]?v?$",
+    re.IGNORECASE,
+)
 _RECENT = 100  # releases of a family that may be the one before
 
 
@@ -53,7 +57,9 @@ def parse_version(name: str) -> Version | None:
     family = re.sub(
         r"(?:^|(?<=[-_/@.]))(?:v|version|release|rel|ver)?[-_/.]?$", "", prefix, flags=re.IGNORECASE
     )
-    return Version(family.lower().strip("-_/.@"), numbers, rest, not _PRE.search(rest))
+    return Version(
+        family.lower().strip("-_/.@"), numbers, rest, not (_PRE.search(rest) or _PRE_BEFORE.search(prefix))
+    )
 
 
 @dataclass(frozen=True, slots=True)

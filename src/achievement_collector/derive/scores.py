@@ -51,6 +51,7 @@ _GUIDE, _GUIDE_HALF = 5.0, 40.0
 _ISSUES, _RELEASED, _BREAKING, _BACKPORTED = 4.0, 5.0, 7.0, 4.0
 
 _LARGEST_TOTAL = 100.0  # hardly any change comes to more
+_SWEEP_FILES, _SWEEP_LINES, _SWEEP_COUNTS = 30, 6, 0.1
 _TARGET_SHARE = 0.10
 _LARGEST_SHARE = 0.15
 _FEWEST = 20
@@ -78,6 +79,13 @@ class ScoreInputs(NamedTuple):
     issues: tuple[str, ...]
     released_in: str
     backports: int
+    lines_by_file: tuple[int, ...] = ()  # of the files that count
+
+    @property
+    def is_sweeping(self) -> bool:
+        """Whether the same small edit was made in many files: a rename, a new copyright year, a new address."""
+        lines = sorted(self.lines_by_file)
+        return len(lines) >= _SWEEP_FILES and lines[int(len(lines) * 0.7)] <= _SWEEP_LINES
 
 
 def impact_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
@@ -89,7 +97,7 @@ def impact_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
             _KIND_POINTS[call.category] * (0.5 + 0.5 * call.confidence),
             f"{call.category.value}, {call.confidence:.0%} sure: {call.basis}",
         ),
-        *_extent(facts.size, _EXTENT, _EXTENT_HALF),
+        *_extent(facts, _EXTENT, _EXTENT_HALF),
         *_reach(facts, _REACH, _REACH_HALF),
         *_steps(facts, _STEPS, _STEPS_HALF),
     ]
@@ -120,12 +128,12 @@ def impact_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
 def complexity_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
     """The parts of a change's complexity, most points first. They are not scaled."""
     size = facts.size
-    parts = [*_extent(size, 24.0, 300.0), *_reach(facts, 24.0, 5.0), *_steps(facts, 16.0, 5.0)]
-    if size.files > 1:
+    parts = [*_extent(facts, 24.0, 300.0), *_reach(facts, 24.0, 5.0), *_steps(facts, 16.0, 5.0)]
+    if size.files > 1 and not facts.is_sweeping:
         parts.append(
             ScorePart("files", _saturating(size.files - 1, 14.0, 9.0), f"{size.files:,} files count")
         )
-    if facts.replaced:
+    if facts.replaced and not facts.is_sweeping:
         share = facts.replaced / max(size.lines, 1)
         points = 12.0 * min(1.0, 2 * share) * size.lines / (size.lines + 100.0)
         parts.append(ScorePart("rework", points, f"{facts.replaced:,} lines of existing code replaced"))
@@ -253,24 +261,24 @@ def _saturating(quantity: float, points: float, half: float) -> float:
     return points * quantity / (quantity + half) if quantity > 0 else 0.0
 
 
-def _extent(size: Size, points: float, half: float) -> list[ScorePart]:
+def _extent(facts: ScoreInputs, points: float, half: float) -> list[ScorePart]:
+    size = facts.size
     if not size.is_measured:
         return [ScorePart("extent", 0.0, "not measured: the history is cut here")]
     if not size.lines:
         return []
     files = f"{size.files:,} file" + ("" if size.files == 1 else "s")
-    return [
-        ScorePart(
-            "extent",
-            _saturating(size.lines, points, half),
-            f"{size.lines:,} changed lines that count, in {files}",
-        )
-    ]
+    told = f"{size.lines:,} changed lines that count, in {files}"
+    lines: float = size.lines
+    if facts.is_sweeping:
+        lines *= _SWEEP_COUNTS
+        told += "; small edits all over, so a tenth of them is taken"
+    return [ScorePart("extent", _saturating(lines, points, half), told)]
 
 
 def _reach(facts: ScoreInputs, points: float, half: float) -> list[ScorePart]:
     others = len(facts.areas) - 1
-    if others < 1:
+    if others < 1 or facts.is_sweeping:
         return []
     named = ", ".join(facts.areas[:4]) + (f" and {len(facts.areas) - 4} more" if len(facts.areas) > 4 else "")
     return [ScorePart("reach", _saturating(others, points, half), f"{len(facts.areas)} areas: {named}")]

@@ -150,7 +150,12 @@ def skills_of(
         for name, count in sorted(lines.items(), key=lambda item: (-item[1], item[0]))
         if count >= _FEW_LINES
     ]
-    others = [rules.rules[number].skill._replace(evidence=why) for number, why in sorted(found.items())]
+    named = {skill.name for skill in languages}
+    others = [
+        rules.rules[number].skill._replace(evidence=why)
+        for number, why in sorted(found.items())
+        if rules.rules[number].skill.name not in named  # CMake is a language and a tool
+    ]
     return (*languages, *others)
 
 

@@ -23,41 +23,49 @@ _BAR = "█"
 _PARTS = " ▏▎▍▌▋▊▉"
 
 
-def achievements_table(achievements: Sequence[Achievement], *, repositories: bool = False) -> Table:
-    """One line for each; the repository is a column where there are several."""
+def achievements_table(
+    achievements: Sequence[Achievement], width: int, *, repositories: bool = False
+) -> Table:
+    """One line for each, in at most ``width`` columns; the repository is shown where there are several."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("id", style="cyan", no_wrap=True)
-    table.add_column("impact", justify="right", no_wrap=True)
-    table.add_column("category", no_wrap=True)
-    table.add_column("title", ratio=1, overflow="ellipsis", no_wrap=True, min_width=24)
-    table.add_column("who", overflow="ellipsis", no_wrap=True, max_width=28)
-    table.add_column("when", no_wrap=True)
-    table.add_column("release", no_wrap=True, overflow="ellipsis", max_width=14)
+    has_who, has_release = width >= 90, width >= 110
+    others = 8 + 6 + 14 + 10 + 4 * 2 + 26 * has_who + 16 * has_release + 22 * repositories
+    table.add_column("id", style="cyan", no_wrap=True, width=8)
+    table.add_column("impact", justify="right", no_wrap=True, width=6)
+    table.add_column("category", no_wrap=True, width=14)
+    table.add_column("title", overflow="ellipsis", no_wrap=True, width=max(20, width - others))
+    if has_who:
+        table.add_column("who", overflow="ellipsis", no_wrap=True, width=24)
+    table.add_column("when", no_wrap=True, width=10)
+    if has_release:
+        table.add_column("release", no_wrap=True, overflow="ellipsis", width=14)
     if repositories:
-        table.add_column("repository", no_wrap=True, overflow="ellipsis", max_width=24)
+        table.add_column("repository", no_wrap=True, overflow="ellipsis", width=20)
     for one in achievements:
         cells = [
             Text(one.id[:8]),
             _impact(one.impact),
             Text(one.category.category.value),
             Text(one_line(one.title), style="" if one.is_counted else "dim"),
-            Text(one_line(people_in_words(one.credits, 1))),
-            Text(one.occurred.date().isoformat()),
-            Text(one_line(one.released_in)),
         ]
+        if has_who:
+            cells.append(Text(one_line(people_in_words(one.credits, 1))))
+        cells.append(Text(one.occurred.date().isoformat()))
+        if has_release:
+            cells.append(Text(one_line(one.released_in)))
         if repositories:
             cells.append(Text(one_line(one.repository.rpartition("/")[2])))
         table.add_row(*cells)
     return table
 
 
-def left_out_table(achievements: Sequence[Achievement]) -> Table:
+def left_out_table(achievements: Sequence[Achievement], width: int) -> Table:
     """Changes that do not count, each with the reason."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("id", style="cyan", no_wrap=True)
-    table.add_column("title", ratio=1, overflow="ellipsis", no_wrap=True)
-    table.add_column("when", no_wrap=True)
-    table.add_column("why it is left out", ratio=1)
+    table.add_column("title", overflow="ellipsis", no_wrap=True, width=max(20, (width - 24) // 2))
+    table.add_column("when", no_wrap=True, width=10)
+    table.add_column("why it is left out", width=max(20, (width - 24) // 2))
     for one in achievements:
         table.add_row(
             Text(one.id[:8]),

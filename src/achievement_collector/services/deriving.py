@@ -54,6 +54,7 @@ from achievement_collector.ledger.store import Ledger, open_ledger
 _CHUNK = 400  # changes concluded at a time
 _WORTH_WORKERS = 3_000  # changes; fewer are done before processes have started
 _STYLE_FEW, _STYLE_MOST, _STYLE_GROWTH = 20, 1_500, 1.5
+_STYLE_SHARE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +273,7 @@ class _Work:
             if everything or draft.key not in stored or stored[draft.key].fingerprint != prints[draft.key]
         ]
         redone = {self.drafts[number].key for number in wanted}
-        gone = [row.id for key, row in stored.items() if key not in prints or key in redone]
+        gone = [row.id for key, row in stored.items() if key not in prints]
         lasting = [row for key, row in stored.items() if key in prints and key not in redone]
         scale = Scale(self.place.impact_scale, self.place.impact_scale_basis)
         totals = [(row.occurred, row.raw_impact) for row in lasting if row.is_counted]
@@ -282,14 +283,16 @@ class _Work:
         done = 0
         for part in self._concluded(wanted, prints):
             totals += [(one.occurred, one.raw_impact) for one in part if one.is_counted]
-            with self.ledger.write() as connection:
+            outdated = [stored[one.key].id for one in part if one.key in stored]
+            with self.ledger.write() as connection:  # a stop leaves each change as it was or as it is now
+                conclusions.remove_achievements(connection, outdated)
                 conclusions.add_achievements(
                     connection, self.place.id, self.place.uid, RULES_VERSION, scale.factor, part
                 )
             done += len(part)
             advanced(done, len(wanted))
         self._finish(basis, totals, scale)
-        return Derived(len(wanted), len(gone) - len(redone & stored.keys()), len(self.drafts))
+        return Derived(len(wanted), len(gone), len(self.drafts))
 
     def _finish(self, basis: str, totals: list[tuple[int, float]], scale: Scale) -> None:
         new_scale = calibrate([raw for _, raw in sorted(totals)])
@@ -386,7 +389,7 @@ class _Work:
             if header and header.type in DECLARED:
                 typed.append((self.history.committed[draft.anchor], draft.commits[0], header))
         basis = _style_basis(len(typed))
-        if not basis or self.is_partial:
+        if not basis or self.is_partial or not _uses_types([header.type for _, _, header in typed]):
             return
         chosen = sorted(typed, key=lambda one: one[:2])[:basis]
         with self.ledger.read() as connection:
@@ -424,6 +427,14 @@ class _Work:
         conclusions.add_achievements(
             connection, self.place.id, self.place.uid, RULES_VERSION, 1.0, list(found.values())
         )
+
+
+def _uses_types(types: Sequence[str]) -> bool:
+    """Whether a project's prefixes are Conventional Commits, and not areas that happen to be called
+    ``docs`` or ``build``: then features and fixes are among them."""
+    features = sum(name in ("feat", "feature") for name in types)
+    fixes = sum(name == "fix" for name in types)
+    return min(features, fixes) >= len(types) * _STYLE_SHARE
 
 
 def _style_basis(typed: int) -> int:

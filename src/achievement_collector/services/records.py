@@ -78,7 +78,7 @@ def list_achievements(
             bots,
             len(places),
             words,
-            tuple(place.key for place in places if not place.is_complete),
+            tuple(place.key for place in places if not place.is_complete or not place.derived_from),
         )
 
 
