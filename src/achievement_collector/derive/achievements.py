@@ -516,7 +516,7 @@ def conclude_release(facts: ReleaseFacts) -> Conclusion:
     return Conclusion(
         f"release/{_clean(release.tag.name)}",
         AchievementKind.RELEASE,
-        _clean(f"{facts.project} {_version_shown(release)}")[:_LONGEST_TITLE],
+        _clean(_release_title(facts))[:_LONGEST_TITLE],
         _clean(told)[:_LONGEST_DESCRIPTION],
         label.value,
         scaled_value(raw_total(complexity), 1.0),
@@ -535,8 +535,10 @@ def conclude_release(facts: ReleaseFacts) -> Conclusion:
     )
 
 
-def _version_shown(release: Release) -> str:
-    version = release.version
-    if version is None or version.family:
-        return f"release {release.tag.name}"
-    return "release " + ".".join(str(number) for number in version.numbers) + version.suffix
+def _release_title(facts: ReleaseFacts) -> str:
+    """``project release 1.2.0``; the tag's own words stand for the project where it has any."""
+    version = facts.release.version
+    if version is None:
+        return f"{facts.project} release {facts.release.tag.name}"
+    numbers = ".".join(str(number) for number in version.numbers)
+    return f"{version.family or facts.project} release {numbers}{version.suffix}"

@@ -76,7 +76,7 @@ _TIDY = re.compile(
     re.IGNORECASE,
 )
 _TAKES_OUT = re.compile(r"\b(?:drop|remove|delete|retire|get rid of|kill)(?:s|d|ped|ing)?\b", re.IGNORECASE)
-_MOSTLY_GONE = 4
+_MOSTLY_GONE = 3
 
 
 class ChangeText(NamedTuple):

@@ -60,6 +60,7 @@ class Filter:
     until: datetime | None = None
     min_impact: int | None = None
     text: str | None = None
+    without_releases: bool = False
     left_out: bool = False  # only what the rules leave out, instead of what counts
     hidden: bool = False  # hidden ones as well
 
@@ -88,6 +89,8 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
                 table.description.icontains(wanted.text, autoescape=True),
             )
         )
+    if wanted.without_releases:
+        conditions.append(table.kind != AchievementKind.RELEASE.value)
     if wanted.skill:
         conditions.append(
             table.id.in_(
@@ -113,14 +116,13 @@ def count_achievements(connection: Connection, wanted: Filter) -> int:
 
 
 def select_achievements(
-    connection: Connection, wanted: Filter, *, limit: int | None = None, newest_first: bool = False
+    connection: Connection, wanted: Filter, *, limit: int | None = None, order: str = "impact"
 ) -> list[Achievement]:
-    """The achievements, highest impact first (then newest), or newest first."""
+    """The achievements by ``impact`` or ``complexity`` (highest first, then newest), or ``newest`` first."""
     table = achievements.c
-    order = [table.occurred.desc(), table.uid] if newest_first else [
-        table.impact.desc(), table.occurred.desc(), table.uid
-    ]  # fmt: skip
-    query = sa.select(achievements).where(*_conditions(wanted)).order_by(*order)
+    first = {"impact": [table.impact.desc()], "complexity": [table.complexity.desc()], "newest": []}[order]
+    ordering = [*first, table.occurred.desc(), table.uid]
+    query = sa.select(achievements).where(*_conditions(wanted)).order_by(*ordering)
     return _load(connection, connection.execute(query.limit(limit)).all())
 
 

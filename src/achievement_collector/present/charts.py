@@ -10,8 +10,7 @@ _LEFT, _BOTTOM, _TOP = 36, 24, 8
 
 
 def columns(rows: Sequence[tuple[str, int]], title: str) -> str:
-    """One column for each month (or year, where there are more than 60 months)."""
-    rows = _joined(rows)
+    """One column for each period."""
     most = max((count for _, count in rows), default=1) or 1
     top = _round_up(most)
     step = (_WIDTH - _LEFT) / max(len(rows), 1)
@@ -84,15 +83,6 @@ def _begin(width: int, height: int, title: str, description: str) -> str:
         f'<svg viewBox="0 0 {width} {height}" role="img" class="chart" xmlns="http://www.w3.org/2000/svg">'
         f"<title>{escape(title)}</title><desc>{escape(description[:2000])}</desc>"
     )
-
-
-def _joined(rows: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    if len(rows) <= 60:
-        return list(rows)
-    years: dict[str, int] = {}
-    for month, count in rows:
-        years[month[:4]] = years.get(month[:4], 0) + count
-    return list(years.items())
 
 
 def _round_up(most: int) -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def html(document: Document) -> str:
-    return _template().render(document=document, chart=_chart, columns=_columns, rows=_rows) + "\n"
+    return _template().render(document=document, chart=_chart, rows=_rows) + "\n"
 
 
 @cache
@@ -37,10 +37,6 @@ def _chart(section: Section) -> str:
     elif section.kind == "skills" and section.rows:
         drawn = charts.spans(section.rows[:14], "Skills over time")
     return Markup(drawn)  # noqa: S704 - charts escapes every text itself
-
-
-def _columns(section: Section) -> tuple[str, ...]:
-    return section.columns or ("month" if section.kind == "months" else "kind", "achievements")
 
 
 def _rows(section: Section) -> tuple[tuple[str, ...], ...]:

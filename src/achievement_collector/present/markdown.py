@@ -32,8 +32,7 @@ def _section(section: Section) -> list[str]:
     if section.kind == "entries":
         return [line for entry in section.entries for line in _entry(entry)]
     rows = section.rows or tuple((name, f"{count:,}") for name, count in section.bars)
-    columns = section.columns or ("month" if section.kind == "months" else "kind", "achievements")
-    table = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    table = ["| " + " | ".join(section.columns) + " |", "|" + " --- |" * len(section.columns)]
     table += ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in rows]
     return [*table, ""]
 

@@ -13,6 +13,7 @@ from achievement_collector.derive.conclusions import Achievement, AchievementKin
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
     people_in_words,
+    periods,
     plural,
     role_in_words,
     size_in_words,
@@ -202,23 +203,13 @@ def statistics(record: Record, width: int) -> RenderableType:
         ),
     ]
     if record.months:
-        periods, unit = _periods(record.months)
-        parts += [Text(""), Text(f"activity by {unit} (UTC)", style="bold"), bars(periods, width)]
+        rows, unit = periods(record.months, 36)
+        parts += [Text(""), Text(f"activity by {unit} (UTC)", style="bold"), bars(rows, width)]
     if record.categories:
         parts += [Text(""), Text("categories", style="bold"), bars(record.categories, width)]
     if record.skills:
         parts += [Text(""), Text("skills", style="bold"), _skill_spans(record, width)]
     return Group(*parts)
-
-
-def _periods(months: Sequence[tuple[str, int]]) -> tuple[list[tuple[str, int]], str]:
-    """Months, or years where there are more months than a screen holds."""
-    if len(months) <= 36:
-        return list(months), "month"
-    years: dict[str, int] = {}
-    for month, count in months:
-        years[month[:4]] = years.get(month[:4], 0) + count
-    return list(years.items()), "year"
 
 
 def bars(rows: Sequence[tuple[str, int]], width: int) -> Table:

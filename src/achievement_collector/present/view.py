@@ -27,6 +27,7 @@ from achievement_collector.present.wording import (
 _MOST_SKILLS = 24
 _MOST_RELEASES = 12
 _MOST_EVIDENCE = 6
+_SURE = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +117,14 @@ def build(record: Record, persona: Persona, *, emails: bool = False) -> Document
 
 
 def _summary(record: Record, persona: Persona) -> Section:
-    shown = len(record.achievements)
+    releases = sum(one.kind is AchievementKind.RELEASE for one in record.achievements)
+    apart = releases if "releases" in persona.sections else 0
+    shown = len(record.achievements) - apart
     lines = []
-    which = (
-        "" if shown == record.matching else f", the {shown:,} first by {_order_in_words(persona)} shown here"
-    )
+    which = ""
+    if shown + apart < record.matching:
+        beside = f" and {plural(apart, 'release')}" if apart else ""
+        which = f", the {shown:,} first by {persona.order}{beside} shown here"
     lines.append(f"{plural(record.matching, 'achievement')}{which}.")
     if record.months:
         lines.append(f"From {record.months[0][0]} to {record.months[-1][0]} (months in UTC).")
@@ -133,18 +137,12 @@ def _summary(record: Record, persona: Persona) -> Section:
     return Section("text", "In short", lines=tuple(lines))
 
 
-def _order_in_words(persona: Persona) -> str:
-    return {"newest": "date", "releases": "impact, releases first"}.get(persona.order, persona.order)
-
-
 def ordered(achievements: Sequence[Achievement], persona: Persona) -> list[Achievement]:
     """The achievements in the reader's order; equal ones stay as they were."""
     if persona.order == "complexity":
         return sorted(achievements, key=lambda one: -one.complexity.value)
     if persona.order == "newest":
         return sorted(achievements, key=lambda one: one.occurred, reverse=True)
-    if persona.order == "releases":
-        return sorted(achievements, key=lambda one: one.kind is not AchievementKind.RELEASE)
     return list(achievements)
 
 
@@ -181,12 +179,19 @@ def _entry(one: Achievement, record: Record, persona: Persona) -> Entry:
         one_line(one.title),
         url,
         one.occurred.date().isoformat(),
-        persona.category(one.category.category.value),
+        _tag(one, persona),
         score,
         printable(one.description) if "description" in wanted else "",
         tuple(details),
         mark,
     )
+
+
+def _tag(one: Achievement, persona: Persona) -> str:
+    """The category in the reader's words; where the rule is not sure, it says so."""
+    call = one.category
+    word = persona.category(call.category.value)
+    return f"probably {word}" if call.confidence < _SURE and call.category is not Category.UNSURE else word
 
 
 def _details(name: str, one: Achievement, record: Record, persona: Persona) -> list[Detail]:
@@ -299,7 +304,8 @@ def _categories(record: Record, persona: Persona) -> Section | None:
     if not record.categories:
         return None
     bars = tuple((persona.category(name), count) for name, count in record.categories)
-    return Section("bars", "Kinds of work", "All achievements that match, by category.", bars=bars)
+    note = "All achievements that match, by category."
+    return Section("bars", "Kinds of work", note, bars=bars, columns=("kind", "achievements"))
 
 
 def _value(record: Record, persona: Persona) -> Section:

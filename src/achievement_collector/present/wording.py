@@ -51,3 +51,13 @@ def size_in_words(achievement: Achievement) -> str:
         reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in size.left_out if lines)
         text += f"; not counted: {reasons}"
     return text
+
+
+def periods(months: Sequence[tuple[str, int]], most: int = 48) -> tuple[tuple[tuple[str, int], ...], str]:
+    """Months with their counts, joined to years where there are more than ``most``; and which of the two."""
+    if len(months) <= most:
+        return tuple(months), "month"
+    years: dict[str, int] = {}
+    for month, count in months:
+        years[month[:4]] = years.get(month[:4], 0) + count
+    return tuple(years.items()), "year"

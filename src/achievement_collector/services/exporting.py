@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.export import FORMATS, render
 from achievement_collector.present.personas import persona as persona_of
 from achievement_collector.present.redaction import load_redactions, redact
-from achievement_collector.present.view import ordered
 from achievement_collector.services.records import Query, build_record
 
 
@@ -32,9 +30,9 @@ def export(
     reader = persona_of(persona)
     if format not in FORMATS:
         raise CollectorError(f"{format!r} is no format; choose from {', '.join(FORMATS)}")
-    record = build_record(ledger, query, now, top=top if reader.order == "impact" else None)
-    chosen = tuple(ordered(record.achievements, reader)[:top]) if top else record.achievements
-    record = replace(record, achievements=chosen)
+    record = build_record(
+        ledger, query, now, top=top, order=reader.order, releases_apart="releases" in reader.sections
+    )
     if redactions:
         record = redact(record, load_redactions(redactions))
     return render(record, reader, format, emails=emails)

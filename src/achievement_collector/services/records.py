@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -72,7 +72,9 @@ def list_achievements(
         places = stored_repositories(connection)
         left_out, bots = selection.left_out_counts(connection, wanted)
         return Listing(
-            selection.select_achievements(connection, wanted, limit=limit, newest_first=newest_first),
+            selection.select_achievements(
+                connection, wanted, limit=limit, order="newest" if newest_first else "impact"
+            ),
             selection.count_achievements(connection, wanted),
             left_out,
             bots,
@@ -121,11 +123,25 @@ def one_achievement(connection: Connection, prefix: str) -> Achievement:
     return found[0]
 
 
-def build_record(ledger: Ledger, query: Query, now: datetime, *, top: int | None = None) -> Record:
-    """The record of a selection, best first, cut to ``top`` achievements."""
+def build_record(
+    ledger: Ledger,
+    query: Query,
+    now: datetime,
+    *,
+    top: int | None = None,
+    order: str = "impact",
+    releases_apart: bool = False,
+) -> Record:
+    """The record of a selection, cut to ``top`` achievements of the order (impact, complexity or newest).
+
+    ``releases_apart`` adds all releases after them, which ``top`` does not count.
+    """
     with ledger.read() as connection:
         wanted, words = _filter(connection, query, now)
-        found = selection.select_achievements(connection, wanted, limit=top)
+        chosen = replace(wanted, without_releases=True) if releases_apart else wanted
+        found = selection.select_achievements(connection, chosen, limit=top, order=order)
+        if releases_apart and wanted.kind in (None, "release"):
+            found += selection.select_achievements(connection, replace(wanted, kind="release"))
         left_out, bots = selection.left_out_counts(connection, wanted)
         name, email = "", ""
         if wanted.people:
