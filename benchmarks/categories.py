@@ -22,7 +22,7 @@ from achievement_collector.derive.category_model import CLASSES, RepositoryStyle
 from achievement_collector.derive.conclusions import CategoryCall
 from benchmarks.typed_commits import TypedCommit, from_folder, from_repository
 
-_FOLDER = Path("../shared/data/commits/history")
+FOLDER = Path("../shared/data/commits/history")
 
 
 def judge(commits: Sequence[TypedCommit], *, learns: bool) -> list[CategoryCall]:
@@ -98,7 +98,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", nargs="?", type=Path, default=_FOLDER)
+    parser.add_argument("folder", nargs="?", type=Path, default=FOLDER)
     parser.add_argument(
         "--repository", action="append", type=Path, default=[], help="a git repository instead"
     )

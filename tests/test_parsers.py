@@ -181,3 +181,18 @@ def test_hostile_text_costs_no_more_than_its_length() -> None:
         stated_value(f"It is {part} faster", "x")
         is_version_bump(part)
         assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "is_opened"),
+    [
+        ("package.json", "M", True), ("web/package.json", "M", True), ("Dockerfile", "M", True), ("a/requirements-dev.txt", "M", True),
+        ("k8s/app.yml", "A", True), ("k8s/app.yml", "M", False), ("run", "A", True), ("bin/run", "A", True), ("bin/run", "M", False),
+        ("src/a.py", "A", False), ("docker-compose.yml", "M", True), ("x/lib.gemspec", "M", True), ("main.tf", "M", True),
+    ],
+)  # fmt: skip
+def test_what_is_opened_in_a_diff(path: str, status: str, is_opened: bool) -> None:
+    from achievement_collector.sources.git.content import _interesting
+
+    raw = f":100644 100644 {'1' * 40} {'2' * 40} {status}\0{path}\0".encode() + f"3\t1\t{path}\0".encode()
+    assert [entry.path for entry in _interesting(raw)] == ([path] if is_opened else [])

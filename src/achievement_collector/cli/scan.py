@@ -98,11 +98,12 @@ class _Display:
     """The progress bar, and the first results while the scan goes on."""
 
     def __init__(self, ledger: Ledger, *, quiet: bool) -> None:
-        from achievement_collector.present.terminal import console
-
         self.ledger = ledger
         self.quiet = quiet
-        self.screen: Console = console(stderr=True)
+        if not quiet:
+            from achievement_collector.present.terminal import console
+
+            self.screen: Console = console(stderr=True)
         self._bar: Any = None
         self._task: Any = None
 

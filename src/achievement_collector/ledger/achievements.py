@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.derive.achievements import Conclusion
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.scores import scaled_value
+from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import (
     achievement_credits,
     achievement_skills,
@@ -24,6 +25,35 @@ from achievement_collector.ledger.tables import (
 )
 
 _MANY = 500
+
+
+class ConclusionRow(NamedTuple):
+    """A conclusion as plain values, as they are stored; cheap to hand from one process to another."""
+
+    key: str
+    kind: str
+    title: str
+    description: str
+    category: str
+    complexity: int
+    occurred: int
+    occurred_zone: int
+    is_counted: bool
+    is_bot: bool
+    left_out_reason: str
+    raw_impact: float
+    pull_request: int | None
+    released_in: str
+    fingerprint: str
+    detail: str
+    skills: tuple[tuple[str, str, str], ...]  # (name, kind, evidence)
+    credits: tuple[tuple[int, str, int], ...]  # (signature id, role, commits)
+
+
+def conclusion_row(one: Conclusion) -> ConclusionRow:
+    skills = tuple((str(skill.name), skill.kind.value, _text(skill.evidence)) for skill in one.skills)
+    credited = tuple((who, role.value, count) for who, role, count in one.credits)
+    return ConclusionRow(one.key, one.kind.value, *one[2:16], skills, credited)
 
 
 class StoredConclusion(NamedTuple):
@@ -77,57 +107,53 @@ def add_achievements(
     repository_uid: str,
     rules_version: int,
     scale: float,
-    conclusions: Sequence[Conclusion],
+    conclusions: Sequence[ConclusionRow],
 ) -> None:
     """Stores rows whose keys are not there (remove earlier ones first); ``repository_id`` is None for stated
     achievements, whose keys hold their ids."""
     if not conclusions:
         return
-    rows: list[dict[str, Any]] = []
-    skills: list[dict[str, Any]] = []
-    credit_rows: list[dict[str, Any]] = []
-    for number, conclusion in zip(_new_ids(connection, len(conclusions)), conclusions, strict=True):
-        rows.append(
-            {
-                "id": number,
-                "uid": achievement_uid(repository_uid, conclusion.key)
-                if repository_id is not None
-                else conclusion.key.partition("/")[2],
-                "repository_id": repository_id,
-                "key": conclusion.key,
-                "kind": conclusion.kind.value,
-                "title": conclusion.title,
-                "description": conclusion.description,
-                "category": conclusion.category,
-                "impact": scaled_value(conclusion.raw_impact, scale),
-                "complexity": conclusion.complexity,
-                "occurred": conclusion.occurred,
-                "occurred_zone": conclusion.occurred_zone,
-                "is_counted": conclusion.is_counted,
-                "is_bot": conclusion.is_bot,
-                "left_out_reason": conclusion.left_out_reason,
-                "raw_impact": conclusion.raw_impact,
-                "pull_request": conclusion.pull_request,
-                "released_in": conclusion.released_in,
-                "fingerprint": conclusion.fingerprint,
-                "rules_version": rules_version,
-                "detail": conclusion.detail,
-            }
+    rows: list[tuple[object, ...]] = []
+    skills: list[tuple[object, ...]] = []
+    credited: list[tuple[object, ...]] = []
+    for number, one in zip(_new_ids(connection, len(conclusions)), conclusions, strict=True):
+        uid = (
+            achievement_uid(repository_uid, one.key)
+            if repository_id is not None
+            else one.key.partition("/")[2]
         )
+        rows.append(
+            (
+                number, uid, repository_id, one.key, one.kind, one.title, one.description, one.category,
+                scaled_value(one.raw_impact, scale), one.complexity, one.occurred, one.occurred_zone, one.is_counted,
+                False, one.is_bot, one.left_out_reason, one.raw_impact, one.pull_request, one.released_in, one.fingerprint,
+                rules_version, one.detail,
+            )
+        )  # fmt: skip
         skills += [
-            {"achievement_id": number, "position": position, "name": skill.name, "kind": skill.kind.value,
-             "evidence": skill.evidence.encode("utf-8", "surrogateescape").decode("utf-8", "replace")}
-            for position, skill in enumerate(conclusion.skills)
-        ]  # fmt: skip
-        credit_rows += [
-            {"achievement_id": number, "signature_id": who, "role": role.value, "commits": count}
-            for who, role, count in conclusion.credits
+            (number, position, name, kind, evidence)
+            for position, (name, kind, evidence) in enumerate(one.skills)
         ]
-    connection.execute(sa.insert(achievements), rows)
-    if skills:
-        connection.execute(sa.insert(achievement_skills), skills)
-    if credit_rows:
-        connection.execute(sa.insert(achievement_credits), credit_rows)
+        credited += [(number, who, role, count) for who, role, count in one.credits]
+    insert_rows(connection, achievements, _COLUMNS, rows)
+    insert_rows(
+        connection, achievement_skills, ("achievement_id", "position", "name", "kind", "evidence"), skills
+    )
+    insert_rows(
+        connection, achievement_credits, ("achievement_id", "signature_id", "role", "commits"), credited
+    )
+
+
+_COLUMNS = (
+    "id", "uid", "repository_id", "key", "kind", "title", "description", "category", "impact", "complexity", "occurred",
+    "occurred_zone", "is_counted", "is_hidden", "is_bot", "left_out_reason", "raw_impact", "pull_request", "released_in",
+    "fingerprint", "rules_version", "detail",
+)  # fmt: skip
+
+
+def _text(value: str) -> str:
+    """Text that every database takes: paths may hold bytes that are no UTF-8."""
+    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _new_ids(connection: Connection, count: int) -> Sequence[int]:

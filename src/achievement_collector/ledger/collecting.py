@@ -19,6 +19,7 @@ from achievement_collector.facts import (
     Trailer,
     subject_of,
 )
+from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import (
     checkouts,
     commits,
@@ -181,30 +182,36 @@ def add_commits(
     found = [who for commit, _ in batch for who in (commit.author, commit.committer)]
     found += [who for _, trailers in batch if trailers for who in co_authors(trailers)]
     known = ids.add(connection, found)
-    connection.execute(
-        _insert_new(connection, commits),
+    insert_rows(
+        connection,
+        commits,
+        (
+            "repository_id", "sha", "parents", "author_id", "authored", "authored_zone", "committer_id", "committed",
+            "committed_zone", "subject", "message", "raw_message", "encoding", "trailers", "diff", "is_boundary",
+        ),
         [
-            {
-                "repository_id": repository_id,
-                "sha": commit.sha,
-                "parents": " ".join(commit.parents),
-                "author_id": known[commit.author],
-                "authored": commit.authored.seconds,
-                "authored_zone": commit.authored.offset_minutes,
-                "committer_id": known[commit.committer],
-                "committed": commit.committed.seconds,
-                "committed_zone": commit.committed.offset_minutes,
-                "subject": subject_of(commit.message),
-                "message": commit.message,
-                "raw_message": commit.raw_message,
-                "encoding": commit.encoding,
-                "trailers": json.dumps(trailers, ensure_ascii=False) if trailers else None,
-                "diff": commit.diff,
-                "is_boundary": commit.is_boundary,
-            }
+            (
+                repository_id,
+                commit.sha,
+                " ".join(commit.parents),
+                known[commit.author],
+                commit.authored[0],
+                commit.authored[1],
+                known[commit.committer],
+                commit.committed[0],
+                commit.committed[1],
+                subject_of(commit.message),
+                commit.message,
+                commit.raw_message,
+                commit.encoding,
+                json.dumps(trailers, ensure_ascii=False) if trailers else None,
+                commit.diff,
+                commit.is_boundary,
+            )
             for commit, trailers in batch
         ],
-    )
+        ignore_known=True,
+    )  # fmt: skip
 
 
 def add_content(connection: Connection, repository_id: int, facts: Iterable[ContentFact]) -> None:

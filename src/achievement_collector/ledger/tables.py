@@ -192,6 +192,7 @@ achievements = Table(
     Column("rules_version", Integer, nullable=False),
     Column("detail", Text, nullable=False),  # JSON: everything that only one achievement's page shows
     Index(None, "is_counted", "is_hidden", "impact", "occurred"),
+    Index(None, "is_counted", "is_hidden", "is_bot"),  # how many are left out, without a look at the rows
     Index(None, "repository_id", "key", unique=True),
     Index(None, "repository_id", "released_in"),
     Index(None, "occurred"),

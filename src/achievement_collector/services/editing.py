@@ -69,7 +69,8 @@ def edit_achievement(
 
 
 def _store_statement(connection: Connection, uid: str, body: Mapping[str, Any]) -> None:
-    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [conclude_statement(uid, body)])
+    row = conclusions.conclusion_row(conclude_statement(uid, body))
+    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [row])
 
 
 def _storable(value: Any) -> Any:

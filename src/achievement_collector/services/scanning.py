@@ -6,19 +6,17 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.collecting import Collected, Progress, collect_repository
-from achievement_collector.services.deriving import (
-    Derived,
-    derive_repository,
-    is_current,
-    load_author_rules,
-    refresh_people,
-)
+from achievement_collector.services.currency import is_current
 from achievement_collector.sources.git.checkout import Refs
+
+if TYPE_CHECKING:
+    from achievement_collector.services.deriving import Derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +53,17 @@ def scan(
 
     Two scans that use the same ledger follow one another. ``now`` is the time in seconds.
     """
-    rules = load_author_rules(settings.rules)
     gc.set_threshold(100_000, 20, 20)  # a scan makes millions of small objects and hardly a cycle
     found: list[Scanned] = []
 
     def first_results(repository_id: int, refs: Refs) -> None:
+        from achievement_collector.services.deriving import (
+            derive_repository,
+            load_author_rules,
+            refresh_people,
+        )
+
+        rules = load_author_rules(settings.rules)
         kinds = refresh_people(ledger, rules)
         derive_repository(
             ledger, repository_id, settings, kinds=kinds, rules=rules, mainline=(*refs.mainline, *refs.tips)
@@ -84,7 +88,15 @@ def scan(
             )
         ]
         if stale:
+            # where nothing is new, the rules need not even be loaded
+            from achievement_collector.services.deriving import (
+                derive_repository,
+                load_author_rules,
+                refresh_people,
+            )
+
             progress.stage("deriving")
+            rules = load_author_rules(settings.rules)
             kinds = refresh_people(ledger, rules)
             done = {
                 number: derive_repository(
@@ -114,6 +126,7 @@ def derive_all(
 ) -> list[tuple[str, Derived]]:
     """Derives every repository of the ledger from its facts; git is not asked. (key, what was done) of each."""
     from achievement_collector.ledger.reading import stored_repositories
+    from achievement_collector.services.deriving import derive_repository, load_author_rules, refresh_people
 
     rules = load_author_rules(settings.rules)
     with ledger.exclusive("scan"):

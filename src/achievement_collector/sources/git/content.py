@@ -5,6 +5,7 @@ Only manifests, and YAML, JSON and extensionless files when they are added, are 
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
@@ -22,6 +23,15 @@ from achievement_collector.sources.manifests import (
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 200  # of one commit; an import of a whole tree would otherwise open thousands
 _DOCUMENTS = (".yml", ".yaml", ".json")
+
+
+# a first look at the whole diff: a manifest, or a document or a name without an ending that is added
+_HINT = re.compile(
+    rb"(?:pyproject\.toml|setup\.(?:py|cfg)|requirements[\w.-]*\.(?:txt|in)|Pipfile|package\.json|Cargo\.toml|go\.mod|Gemfile"
+    rb"|composer\.json|pom\.xml|build\.gradle(?:\.kts)?|mix\.exs|pubspec\.yaml|Dockerfile|compose\.ya?ml"
+    rb"|\.(?:gemspec|csproj|fsproj|tf))\0|[AC]\d*\0[^\0]*(?:\.ya?ml|\.json|(?:/|\0)[^./\0]+|\A[^./\0]+)\0"
+    rb"|A\0[^./\0]+\0"
+)
 
 
 class _Entry(NamedTuple):
@@ -111,6 +121,8 @@ def _pass_over(stream: IO[bytes], size: int) -> None:
 def _interesting(diff: bytes) -> Iterable[_Entry]:
     """The entries of a raw diff (see ``facts.diff``) whose files are worth opening."""
     found: list[_Entry] = []
+    if not _HINT.search(diff):
+        return found
     tokens = diff.split(b"\0")
     position = 0
     while position < len(tokens) - 1 and tokens[position][:1] == b":":

@@ -118,14 +118,22 @@ def _decode(data: bytes, codec: str) -> tuple[str, bool]:
 
 def _signature(line: bytes, codec: str) -> tuple[Signature, Stamp]:
     """``Name <mail> seconds zone``; whatever is missing or broken becomes empty or 0, never an error."""
-    name, opened, rest = line.partition(b"<")
-    if not opened:
-        return Signature(_decode(line.strip(), codec)[0], ""), Stamp(0)
-    end = rest.rfind(b">")
-    email, moment = (rest[:end], rest[end + 1 :]) if end >= 0 else (rest, b"")
-    signature = Signature(_decode(name.strip(), codec)[0], _decode(email.strip(), codec)[0])
+    end = line.rfind(b">")
+    who, moment = (line[: end + 1], line[end + 1 :]) if end >= 0 else (line, b"")
     parts = moment.split()
-    return signature, Stamp(_integer(parts[0]) if parts else 0, _zone(parts[1]) if len(parts) > 1 else 0)
+    return _who(who, codec), Stamp(
+        _integer(parts[0]) if parts else 0, _zone(parts[1]) if len(parts) > 1 else 0
+    )
+
+
+@lru_cache(maxsize=8192)
+def _who(text: bytes, codec: str) -> Signature:
+    """``Name <mail>``."""
+    name, opened, rest = text.partition(b"<")
+    if not opened:
+        return Signature(_decode(text.strip(), codec)[0], "")
+    email = rest[:-1] if rest.endswith(b">") else rest
+    return Signature(_decode(name.strip(), codec)[0], _decode(email.strip(), codec)[0])
 
 
 _LARGEST = 1 << 62  # fits a BIGINT; such dates are nonsense, but must not be an error
@@ -136,7 +144,7 @@ def _integer(digits: bytes) -> int:
         value = int(digits[:20])
     except ValueError:
         return 0
-    return max(-_LARGEST, min(_LARGEST, value))
+    return value if -_LARGEST < value < _LARGEST else _LARGEST if value > 0 else -_LARGEST
 
 
 @lru_cache(maxsize=512)

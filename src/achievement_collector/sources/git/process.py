@@ -19,6 +19,7 @@ _SAFE_CONFIG = (
     "-c", "diff.renames=true",
     "-c", "diff.renameLimit=1000",
     "-c", "diff.algorithm=myers",
+    "-c", "diff.indentHeuristic=false",  # it moves hunks, not counts, and takes time
     "-c", "diff.ignoreSubmodules=none",
     "-c", "core.deltaBaseCacheLimit=256m",
 )  # fmt: skip

@@ -114,6 +114,12 @@ def upgrade() -> None:
         ["is_counted", "is_hidden", "impact", "occurred"],
         unique=False,
     )
+    op.create_index(
+        op.f("ix_achievements_is_counted_is_hidden_is_bot"),
+        "achievements",
+        ["is_counted", "is_hidden", "is_bot"],
+        unique=False,
+    )
     op.create_index(op.f("ix_achievements_occurred"), "achievements", ["occurred"], unique=False)
     op.create_index(
         op.f("ix_achievements_repository_id_key"), "achievements", ["repository_id", "key"], unique=True
@@ -273,6 +279,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_achievements_repository_id_released_in"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_repository_id_key"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_occurred"), table_name="achievements")
+    op.drop_index(op.f("ix_achievements_is_counted_is_hidden_is_bot"), table_name="achievements")
     op.drop_index(op.f("ix_achievements_is_counted_is_hidden_impact_occurred"), table_name="achievements")
     op.drop_table("achievements")
     op.drop_table("statements")
