@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -212,10 +213,12 @@ def make(target: Path, commits: int, seed: int = 1) -> Path:
     """Makes a bare repository at ``target`` with about ``commits`` commits; one that is there is used again."""
     if (target / "HEAD").exists():
         return target
-    target.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(target)], check=True)
+    making = target.with_name(f"{target.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    subprocess.run(["git", "init", "--quiet", "--bare", "--initial-branch=main", str(making)], check=True)
     process = subprocess.Popen(
-        ["git", "-C", str(target), "fast-import", "--quiet", "--force"], stdin=subprocess.PIPE
+        ["git", "-C", str(making), "fast-import", "--quiet", "--force"], stdin=subprocess.PIPE
     )
     assert process.stdin
     for part in History(commits, seed).stream():
@@ -223,7 +226,7 @@ def make(target: Path, commits: int, seed: int = 1) -> Path:
     process.stdin.close()
     if process.wait():
         raise SystemExit("git fast-import failed")
-    return target
+    return making.rename(target)
 
 
 def main() -> None:

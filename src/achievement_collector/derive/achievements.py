@@ -19,7 +19,6 @@ from achievement_collector.derive.conclusions import (
     Role,
     ScorePart,
     Size,
-    Skill,
     ValueKind,
 )
 from achievement_collector.derive.identity import AuthorKind, AuthorRules, Work, parse_signature, work_of
@@ -56,10 +55,11 @@ _TYPES_BY_WEIGHT = ("feat", "feature", "fix", "perf", "refactor", "security", "t
 
 
 class Conclusion(NamedTuple):
-    """One row to be stored. ``detail`` is what only the achievement's own page shows (JSON text)."""
+    """One row to be stored, in plain values that any process and any database takes as they are. ``detail`` is
+    what only the achievement's own page shows (JSON text)."""
 
     key: str
-    kind: AchievementKind
+    kind: str
     title: str
     description: str
     category: str
@@ -74,8 +74,8 @@ class Conclusion(NamedTuple):
     released_in: str
     fingerprint: str
     detail: str
-    skills: tuple[Skill, ...]
-    credits: tuple[tuple[int, Role, int], ...]  # (signature id, role, commits)
+    skills: tuple[tuple[str, str, str], ...]  # (name, kind, evidence)
+    credits: tuple[tuple[int, str, int], ...]  # (signature id, role, commits)
 
 
 class CommitFacts(NamedTuple):
@@ -169,7 +169,7 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         detail["value"] = {"kind": value.kind.value, "text": _clean(value.text), "source": value.source}
     return Conclusion(
         change.key,
-        AchievementKind.CHANGE,
+        AchievementKind.CHANGE.value,
         _clean(change.title)[:_LONGEST_TITLE] or "(no title)",
         _clean(description),
         call.category.value,
@@ -184,7 +184,7 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         change.released_in,
         change.fingerprint,
         json.dumps(detail, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode(),
-        skills,
+        tuple((skill.name, skill.kind.value, _shown_path(skill.evidence)) for skill in skills),
         credited,
     )
 
@@ -198,6 +198,11 @@ def _clean(text: str) -> str:
     if "\0" in text:
         text = text.replace("\0", "�")
     return text.encode("utf-8", "replace").decode() if not text.isascii() else text
+
+
+def _shown_path(text: str) -> str:
+    """Text with a path in it, whose bytes may be no UTF-8."""
+    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _declared(change: ChangeFacts, subjects: Sequence[str]) -> Header | None:
@@ -284,7 +289,7 @@ def _ranked(lines: Mapping[Any, int]) -> tuple[Any, ...]:
 
 def _credit(
     change: ChangeFacts, rules: Rules
-) -> tuple[tuple[tuple[int, Role, int], ...], bool, tuple[str, ...]]:
+) -> tuple[tuple[tuple[int, str, int], ...], bool, tuple[str, ...]]:
     """((signature id, role, commits) of people, whether only programs made it, AI agents)."""
     authors: dict[int, int] = {}
     others: dict[int, int] = {}
@@ -306,8 +311,10 @@ def _credit(
             number = rules.ids.get(who)
             if number is not None and number not in authors:
                 others.setdefault(number, 0)
-    credited = [(number, Role.AUTHOR, count) for number, count in authors.items()]
-    credited += [(number, Role.CO_AUTHOR, count) for number, count in others.items() if number not in authors]
+    credited = [(number, Role.AUTHOR.value, count) for number, count in authors.items()]
+    credited += [
+        (number, Role.CO_AUTHOR.value, count) for number, count in others.items() if number not in authors
+    ]
     return tuple(credited), bool(change.commits) and bots == len(change.commits), tuple(agents)
 
 
@@ -324,7 +331,7 @@ def _work(commit: Commit, rules: Rules) -> Work:
 
 
 def _left_out(
-    change: ChangeFacts, verdict: Verdict, is_bot: bool, credited: Sequence[tuple[int, Role, int]]
+    change: ChangeFacts, verdict: Verdict, is_bot: bool, credited: Sequence[tuple[int, str, int]]
 ) -> str:
     """Why a change does not count; empty where it does."""
     match change.state:
@@ -512,10 +519,12 @@ def conclude_release(facts: ReleaseFacts) -> Conclusion:
         "by_category": dict(facts.by_category),
         "commits": [],
     }
-    credited = ((facts.releaser, Role.RELEASER, 0),) if facts.releaser and facts.releaser_is_person else ()
+    credited = (
+        ((facts.releaser, Role.RELEASER.value, 0),) if facts.releaser and facts.releaser_is_person else ()
+    )
     return Conclusion(
         f"release/{_clean(release.tag.name)}",
-        AchievementKind.RELEASE,
+        AchievementKind.RELEASE.value,
         _clean(_release_title(facts))[:_LONGEST_TITLE],
         _clean(told)[:_LONGEST_DESCRIPTION],
         label.value,

@@ -27,35 +27,6 @@ from achievement_collector.ledger.tables import (
 _MANY = 500
 
 
-class ConclusionRow(NamedTuple):
-    """A conclusion as plain values, as they are stored; cheap to hand from one process to another."""
-
-    key: str
-    kind: str
-    title: str
-    description: str
-    category: str
-    complexity: int
-    occurred: int
-    occurred_zone: int
-    is_counted: bool
-    is_bot: bool
-    left_out_reason: str
-    raw_impact: float
-    pull_request: int | None
-    released_in: str
-    fingerprint: str
-    detail: str
-    skills: tuple[tuple[str, str, str], ...]  # (name, kind, evidence)
-    credits: tuple[tuple[int, str, int], ...]  # (signature id, role, commits)
-
-
-def conclusion_row(one: Conclusion) -> ConclusionRow:
-    skills = tuple((str(skill.name), skill.kind.value, _text(skill.evidence)) for skill in one.skills)
-    credited = tuple((who, role.value, count) for who, role, count in one.credits)
-    return ConclusionRow(one.key, one.kind.value, *one[2:16], skills, credited)
-
-
 class StoredConclusion(NamedTuple):
     """What is needed of a stored row to decide whether it still holds."""
 
@@ -107,7 +78,7 @@ def add_achievements(
     repository_uid: str,
     rules_version: int,
     scale: float,
-    conclusions: Sequence[ConclusionRow],
+    conclusions: Sequence[Conclusion],
 ) -> None:
     """Stores rows whose keys are not there (remove earlier ones first); ``repository_id`` is None for stated
     achievements, whose keys hold their ids."""
@@ -149,11 +120,6 @@ _COLUMNS = (
     "occurred_zone", "is_counted", "is_hidden", "is_bot", "left_out_reason", "raw_impact", "pull_request", "released_in",
     "fingerprint", "rules_version", "detail",
 )  # fmt: skip
-
-
-def _text(value: str) -> str:
-    """Text that every database takes: paths may hold bytes that are no UTF-8."""
-    return value if value.isascii() else value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _new_ids(connection: Connection, count: int) -> Sequence[int]:

@@ -11,11 +11,14 @@ import gc
 import hashlib
 import marshal
 import os
+import re
+import signal
 import tomllib
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -44,12 +47,11 @@ from achievement_collector.derive.mailmap import Mailmap
 from achievement_collector.derive.messages import parse_header
 from achievement_collector.derive.releases import Release, find_releases, first_releases
 from achievement_collector.derive.scores import Scale, calibrate
-from achievement_collector.errors import ConfigurationError
+from achievement_collector.errors import CollectorError, ConfigurationError
 from achievement_collector.facts import Signature, Tag, body_of
 from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import reading
-from achievement_collector.ledger.achievements import ConclusionRow, conclusion_row
 from achievement_collector.ledger.reading import StoredRepository
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.currency import quick_basis
@@ -80,7 +82,14 @@ def load_author_rules(folder: Path | None) -> AuthorRules:
             more.append(tomllib.loads(path.read_text("utf-8")))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    return AuthorRules(*more) if more else shipped_rules()
+    if not more:
+        return shipped_rules()
+    try:
+        return AuthorRules(*more)
+    except (re.error, TypeError, AttributeError, KeyError, ValueError) as error:
+        raise ConfigurationError(
+            f"the rules in {folder} cannot be used: {error}; docs/rules.md shows the form"
+        ) from None
 
 
 def refresh_people(ledger: Ledger, rules: AuthorRules) -> dict[Signature, AuthorKind]:
@@ -293,7 +302,7 @@ class _Work:
             self._replace_releases(connection)
             conclusions.apply_edits(connection, self.place.id)
 
-    def _concluded(self, wanted: Sequence[int], prints: dict[str, str]) -> Iterator[list[ConclusionRow]]:
+    def _concluded(self, wanted: Sequence[int], prints: dict[str, str]) -> Iterator[list[Conclusion]]:
         chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
         workers = min(os.cpu_count() or 1, 4)
         if len(wanted) < _WORTH_WORKERS or workers < 2 or "fork" not in _start_methods():
@@ -315,13 +324,17 @@ class _Work:
                         yield _rows(waiting.popleft().result())
                 while waiting:
                     yield _rows(waiting.popleft().result())
+        except BrokenProcessPool:
+            raise CollectorError(
+                "a worker process was ended from outside, perhaps for want of memory; run the same again to go on"
+            ) from None
         finally:
             gc.unfreeze()
             _forked = None
 
     def conclude(
         self, connection: Connection, chunk: Sequence[int], prints: dict[str, str]
-    ) -> list[ConclusionRow]:
+    ) -> list[Conclusion]:
         """The conclusions on the changes with these numbers."""
         drafts = [self.drafts[number] for number in chunk]
         numbers = {n for draft in drafts for n in (draft.anchor, *draft.commits)}
@@ -357,7 +370,7 @@ class _Work:
                 ),
                 self.rules,
             )
-            found.append(conclusion_row(one))
+            found.append(one)
         return found
 
     def _learn_style(self) -> None:
@@ -412,7 +425,7 @@ class _Work:
             self.place.uid,
             RULES_VERSION,
             1.0,
-            [conclusion_row(one) for one in found.values()],
+            list(found.values()),
         )
 
 
@@ -456,6 +469,7 @@ def _start() -> None:
     """Opens the ledger anew: connections do not survive a fork."""
     global _own_ledger
     assert _forked
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work
     _own_ledger = open_ledger(_forked[0].ledger.url.render_as_string(hide_password=False), create=False)
 
 
@@ -467,6 +481,6 @@ def _conclude_chunk(chunk: Sequence[int]) -> bytes:
         return marshal.dumps([tuple(row) for row in work.conclude(connection, chunk, prints)])
 
 
-def _rows(told: bytes) -> list[ConclusionRow]:
+def _rows(told: bytes) -> list[Conclusion]:
     """What :func:`_conclude_chunk` gave; marshal is many times quicker than pickle, and both ends are ours."""
-    return [ConclusionRow._make(row) for row in marshal.loads(told)]  # noqa: S302
+    return [Conclusion._make(row) for row in marshal.loads(told)]  # noqa: S302

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.config import Settings
 from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.achievements import Conclusion
-from achievement_collector.derive.conclusions import AchievementKind, Category, Role, Skill, SkillKind
+from achievement_collector.derive.conclusions import AchievementKind, Category, Role, SkillKind
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts import Signature
 from achievement_collector.ledger import achievements as conclusions
@@ -69,8 +69,7 @@ def edit_achievement(
 
 
 def _store_statement(connection: Connection, uid: str, body: Mapping[str, Any]) -> None:
-    row = conclusions.conclusion_row(conclude_statement(uid, body))
-    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [row])
+    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [conclude_statement(uid, body)])
 
 
 def _storable(value: Any) -> Any:
@@ -147,7 +146,7 @@ def conclude_statement(uid: str, body: Mapping[str, Any]) -> Conclusion:
         detail["value"] = {"kind": "stated", "text": body["value"], "source": said}
     return Conclusion(
         f"stated/{uid}",
-        AchievementKind.STATED,
+        AchievementKind.STATED.value,
         body["title"],
         body["description"],
         body["category"],
@@ -162,8 +161,8 @@ def conclude_statement(uid: str, body: Mapping[str, Any]) -> Conclusion:
         "",
         "",
         json.dumps(detail, ensure_ascii=False),
-        tuple(Skill(name, SkillKind.PRACTICE, said) for name in dict.fromkeys(body["skills"])),
-        ((body["signature"], Role.AUTHOR, 0),),
+        tuple((name, SkillKind.PRACTICE.value, said) for name in dict.fromkeys(body["skills"])),
+        ((body["signature"], Role.AUTHOR.value, 0),),
     )
 
 
