@@ -91,3 +91,29 @@ def test_a_killed_scan_is_completed_by_the_next(tmp_path: Path) -> None:
         assert not scan_into(ledger, repository.path)[0].error
         ledger.close()
         assert _content(database) == expected, f"attempt {attempt}"
+
+
+def test_comparisons_that_a_stopped_scan_left_out_are_made_up_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from achievement_collector.services import collecting
+
+    repository = Repository(tmp_path / "project")
+    repository.commit("start", {"a.py": "".join(f"if x{n}:\n  call({n})\n" for n in range(60))})
+    repository.commit("Reindent", {"a.py": "".join(f"if x{n}:\n        call({n})\n" for n in range(60))})
+    ledger = open_ledger(str(tmp_path / "l.db"))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(collecting, "_compare_further", stop)
+        with pytest.raises(KeyboardInterrupt):
+            scan_into(ledger, repository.path)
+    scan_into(ledger, repository.path)
+    with ledger.read() as connection:
+        reason = connection.scalar(
+            sa.text("SELECT left_out_reason FROM achievements WHERE title = 'Reindent'")
+        )
+    assert "white space only" in reason
+    ledger.close()

@@ -319,11 +319,8 @@ def _credit(
 
 
 def _work(commit: Commit, rules: Rules) -> Work:
-    if (
-        not commit.trailers
-        and rules.kinds.get(commit.author) is AuthorKind.PERSON
-        and "enerated" not in commit.message
-    ):
+    is_person = rules.kinds.get(commit.author) is AuthorKind.PERSON
+    if is_person and not rules.authors.may_credit(commit.trailers, commit.message):
         return Work((commit.author,), False, ())
     return work_of(
         commit.author, commit.committer, commit.trailers, commit.message, rules.authors, rules.kinds

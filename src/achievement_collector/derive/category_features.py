@@ -46,7 +46,7 @@ def _words(title: str) -> list[str]:
     title = title[:240]
     words = [
         _KINDS[match.lastgroup] if match.lastgroup else match[0].lower().strip("'")
-        for match in _TOKEN.finditer(_URL.sub(" url ", title))
+        for match in _TOKEN.finditer(_URL.sub(" url ", title) if "://" in title else title)
     ][:_MOST_WORDS]
     if not words:
         return ["no words"]
@@ -64,7 +64,12 @@ def _words(title: str) -> list[str]:
 
 
 def _body_words(body: str) -> Iterable[str]:
-    text = _TRAILER.sub("", _URL.sub(" ", body[: 2 * _BODY_CHARACTERS]))[:_BODY_CHARACTERS].strip()
+    text = body[: 2 * _BODY_CHARACTERS]
+    if "://" in text:
+        text = _URL.sub(" ", text)
+    if "-by: " in text or "---" in text:
+        text = _TRAILER.sub("", text)
+    text = text[:_BODY_CHARACTERS].strip()
     if not text:
         return ["no body"]
     words = [match[0].lower() for match in _TOKEN.finditer(text) if not match.lastgroup]

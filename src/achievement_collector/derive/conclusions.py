@@ -181,11 +181,6 @@ class Achievement:
     edited: tuple[str, ...] = ()  # the fields a person has set
     commits: tuple[str, ...] = ()  # full shas, oldest first
 
-    @property
-    def is_portfolio_ready(self) -> bool:
-        """Impact of 70 or more."""
-        return self.impact.value >= PORTFOLIO_READY
-
 
 PORTFOLIO_READY = 70
 """The impact score from which an achievement is offered first."""

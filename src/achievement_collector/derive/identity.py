@@ -34,6 +34,7 @@ class AuthorRules:
     def __init__(self, *more: Mapping[str, Any]) -> None:
         bots = _data("bots.toml")
         tables = [bots, *more]
+        self._is_shipped = not more
         self._bot_names = frozenset(name.lower() for table in tables for name in table.get("names", ()))
         self._bot_addresses = frozenset(
             mail.lower() for table in tables for mail in table.get("addresses", ())
@@ -81,6 +82,12 @@ class AuthorRules:
         ):
             return AuthorKind.BOT
         return AuthorKind.PERSON
+
+    def may_credit(self, trailers: Iterable[Trailer], message: str) -> bool:
+        """Whether trailers or text may name anybody beside the author; no for most commits, and quickly so."""
+        if any(key[:1] in "AaCcGgPp" and key.lower() in _CREDITING for key, _ in trailers):
+            return True
+        return "enerated with" in message if self._is_shipped else bool(self.agents_in(message))
 
     def agents_in(self, message: str) -> tuple[str, ...]:
         """The agents whose tools left their mark in the text of a message."""
@@ -344,6 +351,9 @@ _CO_AUTHOR = frozenset(
 _ASSISTED = frozenset(
     {"assisted-by", "generated-by", "ai-assisted-by", "ai-agent", "generated-with", "co-piloted-by"}
 )
+
+
+_CREDITING = _CO_AUTHOR | _ASSISTED
 
 
 def parse_signature(text: str) -> Signature | None:

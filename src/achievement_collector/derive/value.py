@@ -30,7 +30,9 @@ _CLAIM = re.compile(
     rf"|\b(?:by|of)\s+{_ABOUT}{_NUMBER}\s?(?:%|percent)(?!\w)",
     re.IGNORECASE,
 )
-_MAY_CLAIM = re.compile(r"\d ?(?:%|x |times |percent)|[Ff]rom (?:about |around |~ ?)?\d")
+# a first look, cheap because each begins with something definite
+_NUMBER_CLAIM = re.compile(r"\d ?(?:%|x |times |percent)")
+_RANGE_CLAIM = re.compile(r"rom (?:about |around |~ ?)?\d")
 _TELLS_OF_SPEED = re.compile(
     r"\b(?:perf|performance|speed|fast|slow|quick|latency|throughput|memory|size|time|cpu|load|reduc|improv|cost)",
     re.IGNORECASE,
@@ -43,7 +45,7 @@ def stated_value(message: str, source: str) -> BusinessValue:
     """The first sentence of ``message`` that states a measured difference, as a stated value; else
     "not measured". ``source`` says where the message is recorded, such as ``commit 1a2b3c4``."""
     text = message[:_LONGEST_MESSAGE]
-    if not _MAY_CLAIM.search(text):
+    if not (_NUMBER_CLAIM.search(text) or _RANGE_CLAIM.search(text)):
         return BusinessValue()
     for sentence in _SENTENCE_END.split(text):
         plain = " ".join(sentence.split())

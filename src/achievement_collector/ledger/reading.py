@@ -17,7 +17,6 @@ from achievement_collector.facts import (
     Commit,
     ContentFact,
     ContentKind,
-    FileChange,
     Signature,
     Stamp,
     Tag,
@@ -184,14 +183,14 @@ def possible_twins(connection: Connection, repository_id: int) -> list[str]:
 _COUNTS = re.compile(rb"\0(?=[\d-]+\t)")
 
 
-def commit_files(connection: Connection, repository_id: int) -> Iterator[tuple[str, tuple[FileChange, ...]]]:
-    """(sha, changed files) of every commit of a repository."""
+def uncompared_commits(connection: Connection, repository_id: int) -> Iterator[tuple[str, bytes]]:
+    """(sha, diff) of the commits whose counts without white space were not asked for."""
     rows = connection.execution_options(yield_per=_ROWS_AT_A_TIME).execute(
         sa.select(commits.c.sha, commits.c.diff)
-        .where(commits.c.repository_id == repository_id)
+        .where(commits.c.repository_id == repository_id, commits.c.spaceless.is_(None))
         .order_by(commits.c.id)
     )
-    return ((row.sha, changed_files(row.diff)) for row in rows)
+    return ((row.sha, bytes(row.diff)) for row in rows)
 
 
 def commits_by_id(
@@ -204,18 +203,6 @@ def commits_by_id(
         for row in connection.execute(sa.select(commits).where(commits.c.id.in_(part))):
             found[row.id] = _stored(row, people)
     return found
-
-
-def commit_by_sha(
-    connection: Connection, repository_id: int, sha: str, people: dict[int, Signature]
-) -> StoredCommit | None:
-    """The commit whose sha is, or begins with, ``sha``; None where there is none or more than one."""
-    rows = connection.execute(
-        sa.select(commits)
-        .where(commits.c.repository_id == repository_id, commits.c.sha.startswith(sha, autoescape=True))
-        .limit(2)
-    ).all()
-    return _stored(rows[0], people) if len(rows) == 1 else None
 
 
 def _stored(row: Any, people: dict[int, Signature]) -> StoredCommit:

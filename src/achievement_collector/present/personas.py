@@ -10,8 +10,6 @@ from importlib.resources import files
 
 from achievement_collector.errors import ConfigurationError
 
-DEFAULT = "technical"
-
 
 @dataclass(frozen=True, slots=True)
 class Persona:

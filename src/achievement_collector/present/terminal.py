@@ -9,7 +9,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from achievement_collector.derive.conclusions import Achievement, AchievementKind, Record, Score
+from achievement_collector.derive.conclusions import (
+    PORTFOLIO_READY,
+    Achievement,
+    AchievementKind,
+    Record,
+    Score,
+)
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
     people_in_words,
@@ -80,7 +86,7 @@ def left_out_table(achievements: Sequence[Achievement], width: int) -> Table:
 def _impact(score: Score) -> Text:
     if not score.parts:
         return Text("–", style="dim")
-    return Text(str(score.value), style="bold green" if score.value >= 70 else "")
+    return Text(str(score.value), style="bold green" if score.value >= PORTFOLIO_READY else "")
 
 
 def achievement_in_full(

@@ -12,7 +12,7 @@ from achievement_collector.derive.messages import parse_trailers
 from achievement_collector.facts import CollectedCommit
 from achievement_collector.ledger import collecting as ledger_facts
 from achievement_collector.ledger.collecting import SignatureIds, StoredCheckout
-from achievement_collector.ledger.reading import possible_twins
+from achievement_collector.ledger.reading import possible_twins, uncompared_commits
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.sources.git.checkout import (
     Checkout,
@@ -92,9 +92,22 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
     progress.started(stored.repository_key, len(lines))
     suspicious = _store_commits(ledger, checkout, refs, stored, lines, ids, progress)
     progress.stage("comparing")
+    if not stored.digest and not is_first:
+        suspicious += _left_over(ledger, stored.repository_id, suspicious)
     _compare_further(ledger, checkout, stored.repository_id, suspicious)
     removed = _finish(ledger, checkout, refs, stored, ids, now, is_first=is_first)
     return Collected(checkout, refs, stored.repository_id, True, len(lines), removed)
+
+
+def _left_over(ledger: Ledger, repository_id: int, new: Sequence[str]) -> list[str]:
+    """The commits that an earlier scan stored, and was stopped before it had compared them further."""
+    fresh = set(new)
+    with ledger.read() as connection:
+        return [
+            sha
+            for sha, diff in uncompared_commits(connection, repository_id)
+            if sha not in fresh and _may_be_reformatting(diff)
+        ]
 
 
 def _compare_further(

@@ -65,9 +65,7 @@ def scan(
 
         rules = load_author_rules(settings.rules)
         kinds = refresh_people(ledger, rules)
-        derive_repository(
-            ledger, repository_id, settings, kinds=kinds, rules=rules, mainline=(*refs.mainline, *refs.tips)
-        )
+        derive_repository(ledger, repository_id, settings, kinds=kinds, rules=rules, mainline=refs.mainline)
         progress.first_results(repository_id)
 
     collecting = replace(progress.collecting, first_results=first_results)
