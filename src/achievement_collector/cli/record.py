@@ -113,7 +113,9 @@ def show(
     from achievement_collector.derive import RULES_VERSION
     from achievement_collector.present.terminal import achievement_in_full, console
 
-    console().print(achievement_in_full(shown.achievement, shown.commands, shown.tags, RULES_VERSION))
+    # the terminal wraps lines, so that addresses and commands can be copied whole
+    page = achievement_in_full(shown.achievement, shown.commands, shown.tags, RULES_VERSION)
+    console().print(page, soft_wrap=True)
 
 
 def stats(

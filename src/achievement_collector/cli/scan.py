@@ -118,6 +118,7 @@ class _Display:
                 TimeRemainingColumn(),
                 console=self.screen,
                 transient=True,
+                auto_refresh=False,  # no thread of its own: the scan forks
             )
             self._bar.start()
         return self
@@ -151,14 +152,15 @@ class _Display:
     def _advanced(self, commits: int) -> None:
         if self._bar:
             self._bar.advance(self._task, commits)
+            self._bar.refresh()
 
     def _stage(self, name: str) -> None:
         if self._bar and self._task is not None:
-            self._bar.update(self._task, description=name)
+            self._bar.update(self._task, description=name, refresh=True)
 
     def _deriving(self, done: int, total: int) -> None:
         if self._bar and self._task is not None:
-            self._bar.update(self._task, description="deriving", completed=done, total=total)
+            self._bar.update(self._task, description="deriving", completed=done, total=total, refresh=True)
 
     def _first_results(self, repository_id: int) -> None:
         from achievement_collector.ledger.selection import Filter, select_achievements

@@ -139,7 +139,7 @@ def achievement_in_full(
             parts += [Text(""), Text(f"{name} {score.value} of 100", style="bold"), _score_table(score)]
     if one.skills:
         parts += [Text(""), Text("skills", style="bold"), _skills_table(one)]
-    parts += [Text(""), Text("evidence", style="bold"), _evidence_table(one)]
+    parts += [Text(""), Text("evidence", style="bold"), *_evidence_lines(one)]
     if commands:
         parts += [Text(""), Text("verify it yourself", style="bold")]
         parts += [Text("  " + printable(command)) for command in commands[:8]]
@@ -181,19 +181,16 @@ def _skills_table(one: Achievement) -> Table:
     return table
 
 
-def _evidence_table(one: Achievement) -> Table:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
+def _evidence_lines(one: Achievement) -> list[Text]:
+    """A line for each fact; its address below it, unbroken, so that it can be followed."""
+    lines: list[Text] = []
     for item in one.evidence:
         number = f" {item.value} {item.unit}".rstrip() if item.value else ""
-        table.add_row(
-            Text(item.kind),
-            Text(one_line(item.reference)),
-            Text(one_line(f"{item.label}{number} {item.url}".strip())),
-        )
-    return table
+        shown = item.reference[:12] if item.kind == "commit" and item.url else item.reference
+        lines.append(Text(f"{one_line(item.kind):<14}{one_line(shown):<14}{one_line(item.label + number)}"))
+        if item.url:
+            lines.append(Text(" " * 14 + one_line(item.url), style="dim"))
+    return lines
 
 
 # --- statistics --------------------------------------------------------------------------------------
