@@ -222,3 +222,28 @@ def test_the_mailmap_of_a_project_is_read(any_ledger: Ledger, repository: Reposi
     scan_into(any_ledger, repository.path)
     with any_ledger.read() as connection:
         assert connection.scalar(sa.text("SELECT name FROM people")) == "Robert Builder"
+
+
+@pytest.mark.parametrize("text", ["name_patterns = ['(']", "[[", 'agent = "x"'])
+def test_own_rules_that_cannot_be_used_are_named(
+    run: Callable[..., Any], repository: Repository, tmp_path: Path, text: str
+) -> None:
+    repository.commit("feat: one", {"a.py": lines(60)})
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "bots.toml").write_text(text)
+    result = run(
+        "scan", repository.path, "--db", tmp_path / "l.db", ACHIEVEMENT_RULES=str(tmp_path / "rules")
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "rules" in result.stderr
+
+
+def test_own_bots_are_left_out(run: Callable[..., Any], repository: Repository, tmp_path: Path) -> None:
+    repository.commit("feat: one", {"a.py": lines(60)}, author=("Mighty Builder", "m@x.dev"))
+    ledger = tmp_path / "l.db"
+    assert "0 of them by programs" in run("scan", repository.path, "--db", ledger).stdout
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "bots.toml").write_text('names = ["Mighty Builder"]\n')
+    rules = {"ACHIEVEMENT_RULES": str(tmp_path / "rules")}
+    assert "1 of them by programs" in run("scan", repository.path, "--db", ledger, **rules).stdout

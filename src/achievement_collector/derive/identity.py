@@ -318,7 +318,13 @@ def suggest(people: Sequence[Person], uses: Mapping[int, int]) -> list[Suggestio
         if len(name.split()) >= 2 and not set(name.split()) & _TELLS_NOTHING:
             by_sign["the same name", " ".join(sorted(name.split()))].append(person)
         local = (noreply_login(person.email) or person.email).partition("@")[0].lower()
-        if len(local) >= 6 and local not in _TELLS_NOTHING and not _JUNK.search(person.email):
+        is_given_name = local in name.split()  # many are called Daniel
+        if (
+            len(local) >= 6
+            and not is_given_name
+            and local not in _TELLS_NOTHING
+            and not _JUNK.search(person.email)
+        ):
             by_sign["the same login", local].append(person)
     found: dict[tuple[str, str], Suggestion] = {}
 
