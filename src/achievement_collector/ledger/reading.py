@@ -198,27 +198,31 @@ def commits_by_id(
 ) -> dict[int, StoredCommit]:
     """The commits with these ids, whole."""
     found: dict[int, StoredCommit] = {}
+    table = commits.c
+    query = sa.select(
+        table.id, table.sha, table.parents, table.author_id, table.authored, table.authored_zone, table.committer_id,
+        table.committed, table.committed_zone, table.message, table.trailers, table.diff, table.spaceless, table.is_boundary,
+    )  # fmt: skip
     for start in range(0, len(ids), _MANY):
-        part = ids[start : start + _MANY]
-        for row in connection.execute(sa.select(commits).where(commits.c.id.in_(part))):
-            found[row.id] = _stored(row, people)
+        rows = connection.execute(query.where(table.id.in_(ids[start : start + _MANY])))
+        for (
+            number, sha, parents, author, authored, authored_zone, committer, committed, committed_zone, message, trailers,
+            diff, spaceless, is_boundary,
+        ) in rows:  # fmt: skip
+            commit = Commit(
+                sha,
+                tuple(parents.split()),
+                people[author],
+                Stamp(authored, authored_zone),
+                people[committer],
+                Stamp(committed, committed_zone),
+                message,
+                changed_files(diff),
+                tuple(Trailer(*pair) for pair in json.loads(trailers)) if trailers else (),
+                is_boundary,
+            )
+            found[number] = StoredCommit(number, commit, author, committer, spaceless)
     return found
-
-
-def _stored(row: Any, people: dict[int, Signature]) -> StoredCommit:
-    commit = Commit(
-        row.sha,
-        tuple(row.parents.split()),
-        people[row.author_id],
-        Stamp(row.authored, row.authored_zone),
-        people[row.committer_id],
-        Stamp(row.committed, row.committed_zone),
-        row.message,
-        changed_files(row.diff),
-        tuple(Trailer(*pair) for pair in json.loads(row.trailers)) if row.trailers else (),
-        row.is_boundary,
-    )
-    return StoredCommit(row.id, commit, row.author_id, row.committer_id, row.spaceless)
 
 
 def all_signatures(connection: Connection) -> dict[int, Signature]:
