@@ -58,6 +58,17 @@ def test_a_bump_that_mentions_a_hole_is_not_security_work() -> None:
     )
 
 
+def test_a_cve_in_the_message_of_a_fix_makes_it_security_work() -> None:
+    body = "Reported by somebody.\nCVE-2021-22947\n"
+    source, docs = FileChange("lib/ftp.c", "M", 20, 2), FileChange("docs/releases.md", "M", 20, 2)
+    fix = categorise(ChangeText("reject pipelined responses", body, [source], "fix"), RepositoryStyle())
+    assert fix.category is Category.SECURITY
+    assert "CVE-2021-22947" in fix.basis
+    for title, files in (("Release notes", [docs]), ("Bump lodash from 1 to 2", [source])):
+        told = categorise(ChangeText(title, body, files, "fix"), RepositoryStyle())
+        assert told.category is not Category.SECURITY
+
+
 def test_a_mixed_change_has_several_labels() -> None:
     files = [FileChange("src/a.py", "M", 40, 0), FileChange("tests/test_a.py", "A", 200, 0)]
     labels = categorise(ChangeText("Speed up the parser", "", files, "feat"), RepositoryStyle()).labels

@@ -349,3 +349,14 @@ def test_the_parts_of_a_score_add_up_to_it(ledger: Ledger, repository: Repositor
             assert abs(sum(part.points for part in score.parts) - score.value) < 1.0
             assert all(part.fact for part in score.parts)
             assert 0 <= score.value <= 100
+
+
+def test_areas_that_are_called_like_types_declare_nothing(ledger: Ledger, repository: Repository) -> None:
+    for number in range(30):
+        repository.commit(f"http: part {number}", {f"{number}.c": lines(60, str(number))})
+        repository.commit(f"docs: part {number}", {f"{number}.md": lines(5, str(number))})
+    repository.commit("security: minor updates", {"SECURITY.md": lines(3)})
+    scan_into(ledger, repository.path)
+    change = next(row for title, row in record(ledger).items() if "inor updates" in title)
+    assert not change["is_counted"]
+    assert change["category"] != "security"

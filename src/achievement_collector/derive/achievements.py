@@ -54,6 +54,25 @@ _MOST_FILES = 3_000  # of one change that are looked at one by one
 _TYPES_BY_WEIGHT = ("feat", "feature", "fix", "perf", "refactor", "security", "test", "docs", "build", "ci")
 
 
+_PLAIN_TYPES = frozenset(
+    (
+        "feat",
+        "fix",
+        "docs",
+        "doc",
+        "test",
+        "tests",
+        "ci",
+        "build",
+        "perf",
+        "refactor",
+        "style",
+        "chore",
+        "revert",
+    )
+)
+
+
 class Conclusion(NamedTuple):
     """One row to be stored, in plain values that any process and any database takes as they are. ``detail`` is
     what only the achievement's own page shows (JSON text)."""
@@ -116,12 +135,15 @@ class Rules(NamedTuple):
     kinds: Mapping[Signature, AuthorKind]
     ids: Mapping[Signature, int]
     style: RepositoryStyle
+    uses_types: bool = True  # whether the project's prefixes are Conventional Commits
 
 
 def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     """The achievement that a change is, or the reason why it is left out."""
     subjects = [subject_of(facts.commit.message) for facts in change.commits]
     header = _declared(change, subjects)
+    if header and not rules.uses_types and header.type not in _PLAIN_TYPES:
+        header = None  # an area that is called "security" or "update", as others are called "http"
     declared = header.type if header else None
     size, files = _size(change, subjects)
     bumps = bool(subjects) and all(is_version_bump(subject) for subject in subjects)

@@ -51,6 +51,7 @@ _HOLE = re.compile(
     r"|\bauth(?:entication|orization)? bypass\b|\bopen redirect\b|\bprototype pollution\b",
     re.IGNORECASE,
 )
+_CVE = re.compile(r"\bCVE-\d{4}-\d{4,}")
 _WEAK_HOLE = re.compile(
     r"\b(?:use[- ]after[- ]free|double[- ]free|(?:heap|buffer|stack|integer)[- ]overflow|buffer over-?reads?)\b"
     r"|\bout[- ]of[- ]bounds\b"
@@ -158,6 +159,9 @@ def _with_labels(change: ChangeText, call: CategoryCall) -> CategoryCall:
         if change.declared:
             basis += f"; {call.basis}"
         call = CategoryCall(Category.SECURITY, max(call.confidence, 0.8), tuple(labels), basis)
+    elif (named := _names_a_cve(change)) and fixes:
+        labels = [Category.SECURITY, *(label for label in labels if label is not Category.UNSURE)]
+        call = CategoryCall(Category.SECURITY, 0.75, tuple(labels), f"its message names {named}")
     elif _WEAK_HOLE.search(change.title) and call.category is Category.BUGFIX:
         labels.append(Category.SECURITY)
     if _FASTER.search(change.title):
@@ -175,6 +179,15 @@ def _with_labels(change: ChangeText, call: CategoryCall) -> CategoryCall:
             labels.append(category)
     distinct = tuple(dict.fromkeys(labels))
     return call if distinct == call.labels else call._replace(labels=distinct)
+
+
+def _names_a_cve(change: ChangeText) -> str:
+    """The CVE that a message names, where source is changed and it is no update of a dependency."""
+    match = _CVE.search(change.body) if "CVE-" in change.body else None
+    if match is None or _DEPENDENCY.search(change.title):
+        return ""
+    is_source = any(path_info(file.path).role is PathRole.SOURCE for file in change.files)
+    return match[0] if is_source else ""
 
 
 _SAID = {

@@ -26,6 +26,7 @@ _TYPES = frozenset(
     }
 )  # fmt: skip
 _HEADER = re.compile(r"([A-Za-z][A-Za-z0-9_-]{1,30})\s?(?:\(([^()\n]{1,100})\))?(!)?: {1,4}(\S.*)", re.DOTALL)
+_HEADER_WITHOUT_COLON = re.compile(r"([a-z]{2,12})\(([^()\n]{1,60})\)(!)? +(\S.*)", re.DOTALL)
 _BREAKING = re.compile(r"^BREAKING[ -]CHANGES?(?:\([^)\n]*\))?:? *\S", re.MULTILINE)
 
 
@@ -42,9 +43,10 @@ def parse_header(subject: str) -> Header | None:
     """The Conventional Commits header of a subject.
 
     Only words in use as types are types: ``http: fix x`` names an area, as many projects do, and is none.
-    A word with a scope (``storage(s3): ...``) is not taken for a type either.
+    A word with a scope (``storage(s3): ...``) is not taken for a type either. ``feat(cli) ...`` without the colon is
+    read as it is meant.
     """
-    match = _HEADER.fullmatch(subject[:2000])
+    match = _HEADER.fullmatch(subject[:2000]) or _HEADER_WITHOUT_COLON.fullmatch(subject[:2000])
     if not match or match[1].lower() not in _TYPES:
         return None
     scope = match[2].strip() if match[2] else None
@@ -223,7 +225,7 @@ def parse_trailers(message: str) -> tuple[Trailer, ...]:
         if line[:1] in " \t" and line.strip():
             if in_trailer:
                 last = found[-1]
-                found[-1] = Trailer(last.key, f"{last.value} {line.strip()}".strip())
+                found[-1] = Trailer(last.key, f"{last.value} {line.lstrip()}")
             else:
                 others += 1
             continue
@@ -232,14 +234,14 @@ def parse_trailers(message: str) -> tuple[Trailer, ...]:
         match = _TRAILER.fullmatch(line)
         in_trailer = match is not None
         if match:
-            found.append(Trailer(match[1], match[2].strip()))
+            found.append(Trailer(match[1], match[2]))
         elif line.startswith(_GIT_GENERATED):
             generated_lines += 1
         elif not line.startswith("#"):
             others += 1
     if others and not (generated and (len(found) + generated_lines) * 3 >= others):
         return ()
-    return tuple(found)
+    return tuple(Trailer(key, value.strip()) for key, value in found)
 
 
 # --- reverts, re-lands, picks ------------------------------------------------------------------------

@@ -233,6 +233,7 @@ class _Work:
             RULES_VERSION,
             self.rules.min_lines,
             self.rules.style.learned,
+            self.rules.uses_types,
             history.shas[draft.anchor],
             [
                 (history.shas[n], history.shas[n] in self.formatting, self.kind_of_author(n))
@@ -383,8 +384,12 @@ class _Work:
             header = parse_header(self.history.subjects[draft.commits[0]])
             if header and header.type in DECLARED:
                 typed.append((self.history.committed[draft.anchor], draft.commits[0], header))
-        basis = _style_basis(len(typed))
-        if not basis or self.is_partial or not _uses_types([header.type for _, _, header in typed]):
+        if self.is_partial:
+            return
+        uses_types = _uses_types([header.type for _, _, header in typed])
+        self.rules = self.rules._replace(uses_types=uses_types)
+        basis = _style_basis(len(typed)) if uses_types else 0
+        if not basis:
             return
         chosen = sorted(typed, key=lambda one: one[:2])[:basis]
         with self.ledger.read() as connection:
@@ -434,7 +439,7 @@ def _uses_types(types: Sequence[str]) -> bool:
     ``docs`` or ``build``: then features and fixes are among them."""
     features = sum(name in ("feat", "feature") for name in types)
     fixes = sum(name == "fix" for name in types)
-    return min(features, fixes) >= len(types) * _STYLE_SHARE
+    return len(types) < _STYLE_FEW or min(features, fixes) >= len(types) * _STYLE_SHARE
 
 
 def _style_basis(typed: int) -> int:
