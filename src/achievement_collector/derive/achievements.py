@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.categories import ChangeText, categorise
 from achievement_collector.derive.category_model import RepositoryStyle
 from achievement_collector.derive.changes import State
@@ -31,14 +30,11 @@ from achievement_collector.derive.messages import (
     parse_merge,
 )
 from achievement_collector.derive.paths import COUNTED, PathRole, area_of, path_info
-from achievement_collector.derive.releases import Release
 from achievement_collector.derive.scores import (
     ScoreInputs,
     complexity_parts,
     impact_parts,
     raw_total,
-    release_complexity_parts,
-    release_parts,
     scaled_value,
 )
 from achievement_collector.derive.significance import Verdict, judge
@@ -48,8 +44,8 @@ from achievement_collector.derive.value import stated_value
 from achievement_collector.facts import Commit, ContentFact, FileChange, Signature, body_of, subject_of
 from achievement_collector.facts.diff import line_counts
 
-_LONGEST_TITLE = 200
-_LONGEST_DESCRIPTION = 1_200
+LONGEST_TITLE = 200
+LONGEST_DESCRIPTION = 1_200
 _MOST_FILES = 3_000  # of one change that are looked at one by one
 _TYPES_BY_WEIGHT = ("feat", "feature", "fix", "perf", "refactor", "security", "test", "docs", "build", "ci")
 
@@ -165,8 +161,8 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     value = BusinessValue() if left_out else _value(change)
     starts = [facts.commit.authored for facts in change.commits]
     detail: dict[str, Any] = {
-        "impact": [_listed(part) for part in impact],
-        "complexity": [_listed(part) for part in complexity],
+        "impact": [listed_part(part) for part in impact],
+        "complexity": [listed_part(part) for part in complexity],
         "started": list(min(starts)) if starts else None,
         "confidence": call.confidence,
         "labels": [label.value for label in call.labels],
@@ -188,19 +184,23 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     if change.relands:
         detail["relands"] = change.relands
     if value.kind is not ValueKind.NOT_MEASURED:
-        detail["value"] = {"kind": value.kind.value, "text": _clean(value.text), "source": value.source}
+        detail["value"] = {
+            "kind": value.kind.value,
+            "text": storable_text(value.text),
+            "source": value.source,
+        }
     return Conclusion(
         change.key,
         AchievementKind.CHANGE.value,
-        _clean(change.title)[:_LONGEST_TITLE] or "(no title)",
-        _clean(description),
+        storable_text(change.title)[:LONGEST_TITLE] or "(no title)",
+        storable_text(description),
         call.category.value,
         scaled_value(raw_total(complexity), 1.0),
         change.anchor.committed.seconds,
         change.anchor.committed.offset_minutes,
         not left_out,
         is_bot,
-        _clean(left_out),
+        storable_text(left_out),
         round(raw_total(impact), 3),
         change.number,
         change.released_in,
@@ -211,11 +211,12 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     )
 
 
-def _listed(part: ScorePart) -> list[Any]:
-    return [part.name, round(part.points, 3), _clean(part.fact)]
+def listed_part(part: ScorePart) -> list[Any]:
+    """A score part as the detail of a row holds it."""
+    return [part.name, round(part.points, 3), storable_text(part.fact)]
 
 
-def _clean(text: str) -> str:
+def storable_text(text: str) -> str:
     """Text that every database takes: no NUL, nothing that UTF-8 cannot say."""
     if "\0" in text:
         text = text.replace("\0", "�")
@@ -419,11 +420,11 @@ def _description(change: ChangeFacts) -> str:
         body = re.sub(r"^\* .*:\n(?=  )", "", body, flags=re.MULTILINE)  # a merge log of one-line summaries
     body = _REFERENCE_LINES.sub("", body.replace("\r", ""))
     body = re.sub(r"\n{3,}", "\n\n", body).strip()
-    if len(body) <= _LONGEST_DESCRIPTION:
+    if len(body) <= LONGEST_DESCRIPTION:
         return body
-    cut = body[:_LONGEST_DESCRIPTION]
+    cut = body[:LONGEST_DESCRIPTION]
     end = max(cut.rfind("\n\n"), cut.rfind(". ") + 1, cut.rfind(".\n") + 1)
-    return cut[: end if end > _LONGEST_DESCRIPTION // 3 else None].rstrip() + " …"
+    return cut[: end if end > LONGEST_DESCRIPTION // 3 else None].rstrip() + " …"
 
 
 def _score_inputs(
@@ -488,85 +489,3 @@ def _value(change: ChangeFacts) -> BusinessValue:
         if value.kind is not ValueKind.NOT_MEASURED:
             return value
     return BusinessValue()
-
-
-# --- releases ----------------------------------------------------------------------------------------
-
-
-class ReleaseFacts(NamedTuple):
-    """A release with what it gathered: counted changes first released in it, and the people behind them."""
-
-    release: Release
-    project: str
-    changes: int
-    by_category: Mapping[str, int]
-    people: int
-    releaser: int | None  # signature id
-    releaser_is_person: bool
-    target: str
-
-
-_SIGNATURE_BLOCK = re.compile(r"-----BEGIN [A-Z ]+-----.*", re.DOTALL)
-
-
-def conclude_release(facts: ReleaseFacts) -> Conclusion:
-    """The achievement that a release is."""
-    release = facts.release
-    impact = release_parts(
-        release.level,
-        facts.changes,
-        facts.by_category.get(Category.FEATURE.value, 0),
-        facts.by_category.get(Category.BUGFIX.value, 0),
-        facts.people,
-    )
-    complexity = release_complexity_parts(facts.changes, facts.people)
-    message = _SIGNATURE_BLOCK.sub("", release.tag.message).strip()
-    told = message if "\n" in message or " " in message else ""
-    label = Category.RELEASE
-    detail = {
-        "impact": [_listed(part) for part in impact],
-        "complexity": [_listed(part) for part in complexity],
-        "started": None,
-        "confidence": 1.0,
-        "labels": [label.value],
-        "basis": "an annotated tag" if release.tag.is_annotated else "a version tag",
-        "reason": "a release",
-        "tag": _clean(release.tag.name),
-        "target": facts.target,
-        "previous": _clean(release.previous),
-        "changes": facts.changes,
-        "by_category": dict(facts.by_category),
-        "commits": [],
-    }
-    credited = (
-        ((facts.releaser, Role.RELEASER.value, 0),) if facts.releaser and facts.releaser_is_person else ()
-    )
-    return Conclusion(
-        f"release/{_clean(release.tag.name)}",
-        AchievementKind.RELEASE.value,
-        _clean(_release_title(facts))[:_LONGEST_TITLE],
-        _clean(told)[:_LONGEST_DESCRIPTION],
-        label.value,
-        scaled_value(raw_total(complexity), 1.0),
-        release.occurred,
-        release.zone,
-        True,
-        False,
-        "",
-        round(raw_total(impact), 3),
-        None,
-        _clean(release.tag.name),
-        f"{RULES_VERSION} {facts.changes} {sorted(facts.by_category.items())} {facts.people}"[:40],
-        json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
-        (),
-        credited,
-    )
-
-
-def _release_title(facts: ReleaseFacts) -> str:
-    """``project release 1.2.0``; the tag's own words stand for the project where it has any."""
-    version = facts.release.version
-    if version is None:
-        return f"{facts.project} release {facts.release.tag.name}"
-    numbers = ".".join(str(number) for number in version.numbers)
-    return f"{version.family or facts.project} release {numbers}{version.suffix}"

@@ -11,9 +11,7 @@ import gc
 import hashlib
 import marshal
 import os
-import re
 import signal
-import tomllib
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +19,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
-from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
@@ -31,10 +28,8 @@ from achievement_collector.derive.achievements import (
     ChangeFacts,
     CommitFacts,
     Conclusion,
-    ReleaseFacts,
     Rules,
     conclude,
-    conclude_release,
 )
 from achievement_collector.derive.categories import DECLARED, ChangeText, features_of
 from achievement_collector.derive.category_model import RepositoryStyle
@@ -42,15 +37,14 @@ from achievement_collector.derive.changes import ChangeDraft, State, group_chang
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.credit import settle_credit
 from achievement_collector.derive.history import History
-from achievement_collector.derive.identity import AuthorKind, AuthorRules, join_people, shipped_rules
-from achievement_collector.derive.mailmap import Mailmap
+from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.messages import parse_header
+from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release
 from achievement_collector.derive.releases import Release, find_releases, first_releases
 from achievement_collector.derive.scores import Scale, calibrate
-from achievement_collector.errors import CollectorError, ConfigurationError
+from achievement_collector.errors import CollectorError
 from achievement_collector.facts import Signature, Tag, body_of
 from achievement_collector.ledger import achievements as conclusions
-from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import reading
 from achievement_collector.ledger.reading import StoredRepository
 from achievement_collector.ledger.store import Ledger, open_ledger
@@ -69,42 +63,6 @@ class Derived:
     concluded: int = 0
     removed: int = 0
     changes: int = 0
-
-
-def load_author_rules(folder: Path | None) -> AuthorRules:
-    """The shipped rules with the user's own (``bots.toml``, ``agents.toml`` in ``folder``) added."""
-    more = []
-    for name in ("bots.toml", "agents.toml"):
-        path = folder / name if folder else None
-        if path is None or not path.is_file():
-            continue
-        try:
-            more.append(tomllib.loads(path.read_text("utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-            raise ConfigurationError(f"{path} cannot be read: {error}") from None
-    if not more:
-        return shipped_rules()
-    try:
-        return AuthorRules(*more)
-    except (re.error, TypeError, AttributeError, KeyError, ValueError) as error:
-        raise ConfigurationError(
-            f"the rules in {folder} cannot be used: {error}; docs/rules.md shows the form"
-        ) from None
-
-
-def refresh_people(ledger: Ledger, rules: AuthorRules) -> dict[Signature, AuthorKind]:
-    """Joins all signatures of the ledger into people and stores them; gives the kind of every signature."""
-    with ledger.read() as connection:
-        uses = reading.signature_uses(connection)
-        mailmaps = [
-            Mailmap(place.mailmap) for place in reading.stored_repositories(connection) if place.mailmap
-        ]
-        decisions = ledger_people.as_decisions(ledger_people.decisions_in_force(connection))
-    people = join_people(uses, mailmaps, decisions, rules)
-    with ledger.write() as connection:
-        ledger_people.replace_people(connection, people)
-    by_number = {number: person.kind for person in people for number in person.signatures}
-    return {who: by_number[number] for number, who, _ in uses}
 
 
 def derive_repository(

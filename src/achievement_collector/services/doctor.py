@@ -18,7 +18,7 @@ from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import reading
 from achievement_collector.ledger.store import Ledger, ledger_url, open_ledger
 from achievement_collector.services import hooks
-from achievement_collector.services.deriving import load_author_rules
+from achievement_collector.services.identity import load_author_rules
 from achievement_collector.sources.git.configuration import configured_email
 
 

@@ -23,7 +23,7 @@ from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger.collecting import SignatureIds
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.services.deriving import load_author_rules, refresh_people
+from achievement_collector.services.identity import load_author_rules, refresh_people
 from achievement_collector.services.records import one_achievement, parse_moment
 from achievement_collector.services.scanning import derive_all
 from achievement_collector.sources.git.configuration import configured_email, configured_name

@@ -11,7 +11,7 @@ from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import reading
 from achievement_collector.ledger.people import PersonEntry
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.services.deriving import load_author_rules, refresh_people
+from achievement_collector.services.identity import load_author_rules, refresh_people
 
 
 def known_people(ledger: Ledger, text: str | None, *, bots: bool) -> list[PersonEntry]:

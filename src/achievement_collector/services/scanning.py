@@ -57,11 +57,8 @@ def scan(
     found: list[Scanned] = []
 
     def first_results(repository_id: int, refs: Refs) -> None:
-        from achievement_collector.services.deriving import (
-            derive_repository,
-            load_author_rules,
-            refresh_people,
-        )
+        from achievement_collector.services.deriving import derive_repository
+        from achievement_collector.services.identity import load_author_rules, refresh_people
 
         rules = load_author_rules(settings.rules)
         kinds = refresh_people(ledger, rules)
@@ -87,11 +84,8 @@ def scan(
         ]
         if stale:
             # where nothing is new, the rules need not even be loaded
-            from achievement_collector.services.deriving import (
-                derive_repository,
-                load_author_rules,
-                refresh_people,
-            )
+            from achievement_collector.services.deriving import derive_repository
+            from achievement_collector.services.identity import load_author_rules, refresh_people
 
             progress.stage("deriving")
             rules = load_author_rules(settings.rules)
@@ -124,7 +118,8 @@ def derive_all(
 ) -> list[tuple[str, Derived]]:
     """Derives every repository of the ledger from its facts; git is not asked. (key, what was done) of each."""
     from achievement_collector.ledger.reading import stored_repositories
-    from achievement_collector.services.deriving import derive_repository, load_author_rules, refresh_people
+    from achievement_collector.services.deriving import derive_repository
+    from achievement_collector.services.identity import load_author_rules, refresh_people
 
     rules = load_author_rules(settings.rules)
     with ledger.exclusive("scan"):
