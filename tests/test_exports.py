@@ -417,7 +417,7 @@ def test_emails_are_in_no_export_unless_asked() -> None:
 
 def test_top_is_never_taken_for_the_whole() -> None:
     text = render(replace(sample(), matching=44), persona("technical"), "markdown").decode()
-    assert "44 achievements, the 3 first by impact and 1 release shown here" in text
+    assert "44 achievements, the 3 first by impact and one release shown here" in text
 
 
 def test_errors_are_of_one_family() -> None:

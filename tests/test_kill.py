@@ -117,3 +117,29 @@ def test_comparisons_that_a_stopped_scan_left_out_are_made_up_for(
         )
     assert "white space only" in reason
     ledger.close()
+
+
+def test_a_scan_that_is_interrupted_says_so_and_goes_on_later(tmp_path: Path) -> None:
+    repository = _large(tmp_path / "large")
+    database = tmp_path / "l.db"
+    command = [
+        sys.executable,
+        "-m",
+        "achievement_collector",
+        "scan",
+        str(repository.path),
+        "--db",
+        str(database),
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr
+    assert process.stderr.readline().startswith("reading local/large")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group gets it
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped; what was recorded stays" in told
+    assert "Traceback" not in told
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "the record lives in" in done.stdout

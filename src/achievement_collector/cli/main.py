@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from types import FrameType
 
 import typer
 
@@ -41,6 +43,7 @@ def _main(
 
 def run() -> None:
     """The console script: one sentence and exit code 2 for whatever a user can mend."""
+    signal.signal(signal.SIGINT, _stop)
     try:
         app()
     except CollectorError as error:
@@ -48,11 +51,13 @@ def run() -> None:
 
         sys.stderr.write(f"achievement-collector: {one_line(str(error))}\n")
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        sys.stderr.write(
-            "achievement-collector: stopped; what was recorded stays, run the same again to go on\n"
-        )
-        raise SystemExit(130) from None
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(0) from None
+
+
+def _stop(_signal: int, _frame: FrameType | None) -> None:
+    sys.stderr.write(
+        "\nachievement-collector: stopped; what was recorded stays, run the same again to go on\n"
+    )
+    raise SystemExit(130)

@@ -354,6 +354,9 @@ _EMOJI_AT_START = re.compile(
 )
 
 
+_FEW_WORDS = 3  # they say little without the scope: ``feat(vapor): hydration``
+
+
 def clean_title(subject: str) -> str:
     """A title for people: without a conventional type, pull request numbers, patch and ticket marks.
 
@@ -366,6 +369,12 @@ def clean_title(subject: str) -> str:
     header = parse_header(shorter)
     if header:
         shorter = _EMOJI_AT_START.sub("", _KEY_AT_START.sub("", header.description), count=1)
+        if (
+            header.scope
+            and len(shorter.split()) <= _FEW_WORDS
+            and header.scope.lower() not in shorter.lower()
+        ):
+            shorter = f"{shorter.strip().rstrip('.')} ({header.scope})"
     shorter = shorter.strip().rstrip(".") if not shorter.rstrip().endswith("..") else shorter.strip()
     if not shorter:
         return text

@@ -123,7 +123,8 @@ def _summary(record: Record, persona: Persona) -> Section:
     lines = []
     which = ""
     if shown + apart < record.matching:
-        beside = f" and {plural(apart, 'release')}" if apart else ""
+        newest = min(apart, _MOST_RELEASES)
+        beside = f" and the newest {newest} releases" if newest > 1 else " and one release" if newest else ""
         which = f", the {shown:,} first by {persona.order}{beside} shown here"
     lines.append(f"{plural(record.matching, 'achievement')}{which}.")
     if record.months:
@@ -266,13 +267,8 @@ def _releases(record: Record, persona: Persona) -> Section | None:
     rows = []
     for one in found[:_MOST_RELEASES]:
         changes = next((item.value for item in one.evidence if item.kind == "count"), "")
-        rows.append(
-            (
-                one.occurred.date().isoformat(),
-                one_line(one.title),
-                f"{changes} counted changes" if changes else "",
-            )
-        )
+        told = plural(int(changes), "counted change") if changes.isdecimal() else ""
+        rows.append((one.occurred.date().isoformat(), one_line(one.title), told))
     note = f"The newest {len(rows)} of {len(found)} shown." if len(found) > len(rows) else ""
     return Section("rows", "Releases", note, rows=tuple(rows), columns=("day", "release", "gathers"))
 
