@@ -196,3 +196,21 @@ def test_what_is_opened_in_a_diff(path: str, status: str, is_opened: bool) -> No
 
     raw = f":100644 100644 {'1' * 40} {'2' * 40} {status}\0{path}\0".encode() + f"3\t1\t{path}\0".encode()
     assert [entry.path for entry in _interesting(raw)] == ([path] if is_opened else [])
+
+
+@pytest.mark.parametrize(
+    ("subject", "title"),
+    [
+        ("feat(vapor): hydration", "Hydration (vapor)"),
+        ("feat(api): add the endpoint for users (#12)", "Add the endpoint for users"),
+        ("feat(api): rework api keys", "Rework api keys"),
+        ("fix: releases, tags and people", "Releases, tags and people"),
+        ("[PATCH v2] http: fix it.", "http: fix it"),
+        ("JIRA-123: speed up", "Speed up"),
+        (":sparkles: add colours", "Add colours"),
+        ("getUser() returns null", "getUser() returns null"),
+        ("feat(cli) rewrite it in Rust entirely", "Rewrite it in Rust entirely"),
+    ],
+)
+def test_titles_are_for_people(subject: str, title: str) -> None:
+    assert messages.clean_title(subject) == title

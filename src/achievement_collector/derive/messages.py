@@ -378,7 +378,7 @@ def clean_title(subject: str) -> str:
     shorter = shorter.strip().rstrip(".") if not shorter.rstrip().endswith("..") else shorter.strip()
     if not shorter:
         return text
-    first_word = shorter.split(" ", 1)[0]
+    first_word = shorter.split(" ", 1)[0].rstrip(",;")
     if first_word.isalpha() and first_word.islower() and not header_like(shorter):
         return shorter[0].upper() + shorter[1:]
     return shorter
