@@ -186,7 +186,7 @@ def _summarise(ledger: Ledger, found: list[Scanned], top: int) -> None:
     for one in found:
         if one.collected is None:
             continue
-        key = one.collected.checkout.repository.key
+        key = one.collected.repository_key
         if one.collected.is_new:
             gone = (
                 f", {one.collected.removed:,} forgotten (no ref reaches them)"
@@ -223,7 +223,7 @@ def _print_json(ledger: Ledger, found: list[Scanned]) -> None:
     rows = [
         {
             "path": str(one.path),
-            "repository": one.collected.checkout.repository.key if one.collected else None,
+            "repository": one.collected.repository_key if one.collected else None,
             "new_commits": one.collected.added if one.collected else 0,
             "forgotten_commits": one.collected.removed if one.collected else 0,
             "concluded": one.derived.concluded if one.derived else 0,

@@ -26,6 +26,7 @@ from achievement_collector.present.wording import (
     value_in_words,
 )
 
+_FIXED_COLUMNS = 8 + 6 + 14 + 10 + 4 * 2  # id, impact, category, when, and the space between
 _BAR = "█"
 _PARTS = " ▏▎▍▌▋▊▉"
 
@@ -33,10 +34,13 @@ _PARTS = " ▏▎▍▌▋▊▉"
 def achievements_table(
     achievements: Sequence[Achievement], width: int, *, repositories: bool = False
 ) -> Table:
-    """One line for each, in at most ``width`` columns; the repository is shown where there are several."""
+    """One line for each, in at most ``width`` columns; columns that do not fit are left out."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    has_who, has_release = width >= 90, width >= 110
-    others = 8 + 6 + 14 + 10 + 4 * 2 + 26 * has_who + 16 * has_release + 22 * repositories
+    room = width - _FIXED_COLUMNS - 22
+    has_who = room >= 26
+    repositories = repositories and room >= 26 + 22
+    has_release = room >= 26 + 22 * repositories + 16
+    others = _FIXED_COLUMNS + 26 * has_who + 16 * has_release + 22 * repositories
     table.add_column("id", style="cyan", no_wrap=True, width=8)
     table.add_column("impact", justify="right", no_wrap=True, width=6)
     table.add_column("category", no_wrap=True, width=14)

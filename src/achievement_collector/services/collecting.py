@@ -39,6 +39,7 @@ class Collected:
     checkout: Checkout
     refs: Refs
     repository_id: int
+    repository_key: str  # as the ledger knows it
     is_new: bool
     added: int = 0
     removed: int = 0
@@ -67,7 +68,7 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
     with ledger.read() as connection:
         stored = ledger_facts.find_checkout(connection, git_dir)
     if stored and stored.digest == refs.digest:
-        return Collected(checkout, refs, stored.repository_id, is_new=False)
+        return Collected(checkout, refs, stored.repository_id, stored.repository_key, is_new=False)
 
     same_shape = stored is not None and stored.digest.partition("-")[0] == refs.shape
     lines = list_commits(checkout, refs.tips, stored.tips if stored and same_shape else ())
@@ -96,7 +97,7 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
         suspicious += _left_over(ledger, stored.repository_id, suspicious)
     _compare_further(ledger, checkout, stored.repository_id, suspicious)
     removed = _finish(ledger, checkout, refs, stored, ids, now, is_first=is_first)
-    return Collected(checkout, refs, stored.repository_id, True, len(lines), removed)
+    return Collected(checkout, refs, stored.repository_id, stored.repository_key, True, len(lines), removed)
 
 
 def _left_over(ledger: Ledger, repository_id: int, new: Sequence[str]) -> list[str]:
