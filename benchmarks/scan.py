@@ -37,6 +37,15 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stder
 """
 
 
+_COLLECT = """
+import sys
+from pathlib import Path
+from achievement_collector.ledger.store import open_ledger
+from achievement_collector.services.collecting import Progress, collect_repository
+collect_repository(open_ledger(sys.argv[2]), Path(sys.argv[1]), 1, Progress())
+"""
+
+
 def timed(command: list[str], **more: Any) -> tuple[float, str]:
     """(seconds, standard error) of a command whose output nobody reads."""
     began = time.monotonic()
@@ -122,11 +131,14 @@ def measure(repository: Path, rounds: int) -> dict[str, Any]:
     count = ["git", "-C", str(repository), "rev-list", "--count", "--branches", "--remotes", "--tags", "HEAD"]
     folder = Path(tempfile.mkdtemp(prefix="scan-benchmark-"))
     try:
-        baseline, alone, scans, memory = [], [], [], 0
+        baseline, alone, facts, scans, memory = [], [], [], [], 0
         ledger = folder / "ledger.db"
         for _ in range(rounds):
             baseline.append(timed(git)[0])
             alone.append(git_alone(repository, folder))
+            facts.append(
+                timed([sys.executable, "-c", _COLLECT, str(repository), str(folder / "facts.db")])[0]
+            )
             for path in folder.iterdir():
                 path.unlink()
             seconds, peak = ours("scan", "--quiet", str(repository), "--db", str(ledger))
@@ -150,6 +162,7 @@ def measure(repository: Path, rounds: int) -> dict[str, Any]:
             "scan_seconds": round(min(scans), 2),
             "scan_ratio": round(min(scans) / min(baseline), 3),
             "git_alone_ratio": round(min(alone) / min(baseline), 3),
+            "facts_alone_ratio": round(min(facts) / min(baseline), 3),
             "first_results_seconds": round(first, 2),
             "scan_peak_mb": memory,
             "rescan_beyond_start_seconds": round(again - start, 3),
@@ -207,6 +220,7 @@ def main() -> None:
     for name, bound in (
         ("scan_ratio", "goal 0.75"),
         ("git_alone_ratio", "two git processes, nothing else"),
+        ("facts_alone_ratio", "facts stored, nothing concluded"),
         ("scan_seconds", ""),
         ("git_log_numstat_seconds", ""),
         ("first_results_seconds", ""),
