@@ -269,6 +269,8 @@ def _extent(facts: ScoreInputs, points: float, half: float) -> list[ScorePart]:
         return []
     files = f"{size.files:,} file" + ("" if size.files == 1 else "s")
     told = f"{size.lines:,} changed lines that count, in {files}"
+    if facts.commits > 1:
+        told += f", {facts.commits:,} commits added up"
     lines: float = size.lines
     if facts.is_sweeping:
         lines *= _SWEEP_COUNTS

@@ -47,6 +47,8 @@ def size_in_words(achievement: Achievement) -> str:
     if not size.lines and not size.lines_left_out:
         return "no changed lines that count"
     text = f"+{size.lines_added:,} −{size.lines_deleted:,} lines in {plural(size.files, 'file')}"
+    if len(achievement.commits) > 1:
+        text += f", {len(achievement.commits):,} commits added up"  # more than the net difference where they overlap
     if size.lines_left_out:
         reasons = ", ".join(f"{reason} {lines:,}" for reason, lines in size.left_out if lines)
         text += f"; not counted: {reasons}"
