@@ -107,6 +107,7 @@ def show(
         data = achievement_json(shown.achievement) | {
             "verify": list(shown.commands),
             "tags": list(shown.tags),
+            "impact_scale": {"factor": shown.scale, "changes": shown.scale_basis},
         }
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
@@ -115,7 +116,14 @@ def show(
 
     # the terminal wraps lines, so that addresses and commands can be copied whole
     page = achievement_in_full(shown.achievement, shown.commands, shown.tags, RULES_VERSION)
-    console().print(page, soft_wrap=True)
+    screen = console()
+    screen.print(page, soft_wrap=True)
+    if shown.scale_basis:
+        screen.print(
+            f"impact is scaled by {shown.scale:.2f} in this repository, found on {shown.scale_basis:,} changes"
+            " (docs/rules.md)",
+            style="dim",
+        )
 
 
 def stats(

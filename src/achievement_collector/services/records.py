@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.conclusions import (
     Achievement,
+    AchievementKind,
     Category,
     Record,
     RepositoryInRecord,
@@ -86,11 +87,14 @@ def list_achievements(
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An achievement with the commands that verify it and the tags that contain it."""
+    """An achievement with the commands that verify it, the tags that contain it, and its repository's scale of
+    impact: the factor, and the number of changes it was found on (0: none was needed, or too few to tell)."""
 
     achievement: Achievement
     commands: tuple[str, ...]
     tags: tuple[str, ...]
+    scale: float = 1.0
+    scale_basis: int = 0
 
 
 def show_achievement(ledger: Ledger, prefix: str) -> Shown:
@@ -105,7 +109,9 @@ def show_achievement(ledger: Ledger, prefix: str) -> Shown:
 
             tags = tags_with_commit(connection, places[0], achievement.commits[-1])
     commands = verifying_commands(path, achievement.evidence) if path else ()
-    return Shown(achievement, commands, tags)
+    scaled = places and achievement.kind is AchievementKind.CHANGE
+    scale, basis = (places[0].impact_scale, places[0].impact_scale_basis) if scaled else (1.0, 0)
+    return Shown(achievement, commands, tags, scale, basis)
 
 
 def one_achievement(connection: Connection, prefix: str) -> Achievement:
