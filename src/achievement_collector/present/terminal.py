@@ -212,6 +212,9 @@ def statistics(record: Record, width: int) -> RenderableType:
     if record.months:
         rows, unit = periods(record.months, 36)
         parts += [Text(""), Text(f"activity by {unit} (UTC)", style="bold"), bars(rows, width)]
+        if unit == "year":
+            latest = [row for row in record.months[-24:] if row[1]]
+            parts += [Text(""), Text("the last 24 months of it", style="bold"), bars(latest, width)]
     if record.categories:
         parts += [Text(""), Text("categories", style="bold"), bars(record.categories, width)]
     if record.skills:
