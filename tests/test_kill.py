@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -78,8 +79,10 @@ def test_a_killed_scan_is_completed_by_the_next(tmp_path: Path) -> None:
                 ],
                 start_new_session=True,
             )
-            time.sleep(0.25 + chance.random() * needed * 1.2)
-            os.killpg(process.pid, signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.25 + chance.random() * needed * 1.2)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if database.exists():
             ledger = open_ledger(str(database))  # consistent: it opens, and every commit is whole
