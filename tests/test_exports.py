@@ -36,7 +36,7 @@ from achievement_collector.derive.conclusions import (
     ValueKind,
 )
 from achievement_collector.errors import CollectorError, ConfigurationError, ExportRefusedError
-from achievement_collector.present.export import FORMATS, render
+from achievement_collector.present.export import FORMATS, render, undrawn
 from achievement_collector.present.json_record import json_record
 from achievement_collector.present.personas import persona, personas
 from achievement_collector.present.printable import printable
@@ -422,3 +422,21 @@ def test_top_is_never_taken_for_the_whole() -> None:
 
 def test_errors_are_of_one_family() -> None:
     assert issubclass(ExportRefusedError, CollectorError)
+
+
+def test_a_pdf_tells_what_its_fonts_may_not_show() -> None:
+    record = replace(sample(), achievements=(achievement(1, "日本語のタイトル 🎉 – naïve Ωμέγα →"),))
+    assert set(undrawn(record, persona("technical"))) == set("日本語のタイトル🎉")
+    assert not undrawn(sample(), persona("technical"))
+    assert render(record, persona("technical"), "pdf").startswith(b"%PDF")
+
+
+def test_the_user_hears_of_what_a_pdf_may_not_show(
+    run: Callable[..., Any], repository: Any, tmp_path: Path
+) -> None:
+    repository.commit("feat: 講演", {"a.py": "x = 1\n" * 70})
+    database = tmp_path / "l.db"
+    assert run("scan", repository.path, "--db", database).returncode == 0
+    made = run("export", "--db", database, "--output", tmp_path / "r.pdf")
+    assert made.returncode == 0, made.stderr
+    assert "beyond the built-in fonts" in made.stderr

@@ -84,6 +84,7 @@ def export(
         top=top or None,
         redactions=redact,
         emails=emails,
+        warn=lambda told: typer.echo(f"note: {told}", err=True),
     )
     if output is None:
         sys.stdout.buffer.write(content)

@@ -41,6 +41,13 @@ def render(record: Record, persona: Persona, format: str, *, emails: bool = Fals
     raise ConfigurationError(f"{format!r} is no format; choose from {', '.join(FORMATS)}")
 
 
+def undrawn(record: Record, persona: Persona, *, emails: bool = False) -> str:
+    """Characters that a PDF of the record may lack, because only a font of the system could draw them."""
+    from achievement_collector.present.pdf import beyond_own_fonts
+
+    return beyond_own_fonts(build(record, persona, emails=emails))
+
+
 def refuse_secrets(record: Record) -> None:
     """Looks at everything that any format could write."""
     found: list[Secret] = []

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict
 from importlib.resources import as_file, files
 
 from achievement_collector.present.view import Document
+
+# what the fonts inside the compiler draw: Latin, Greek, Cyrillic, punctuation and technical signs
+_BEYOND_OWN_FONTS = re.compile(r"[^\x00-\u052f\u1d00-\u23ff\u2500-\u27bf\u2900-\u2bff\ufb00-\ufb06]")
+
+
+def beyond_own_fonts(document: Document) -> str:
+    """The characters, each once, that are drawn only where the system has a font for them (such as Chinese or
+    emoji); without one the page has a box in their place and its text lacks them."""
+    return "".join(sorted(set(_BEYOND_OWN_FONTS.findall(json.dumps(asdict(document), ensure_ascii=False)))))
 
 
 def pdf(document: Document) -> bytes:
@@ -17,7 +27,7 @@ def pdf(document: Document) -> bytes:
         made = typst.compile(
             str(template),
             sys_inputs={"document": data},
-            ignore_system_fonts=True,
+            ignore_system_fonts=not beyond_own_fonts(document),  # the same pages everywhere, if they can be,
             timestamp=_timestamp(document),
         )
     assert isinstance(made, bytes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.present.export import FORMATS, render
+from achievement_collector.present.export import FORMATS, render, undrawn
 from achievement_collector.present.personas import persona as persona_of
 from achievement_collector.present.redaction import load_redactions, redact
 from achievement_collector.services.records import Query, build_record
@@ -25,8 +26,10 @@ def export(
     top: int | None,
     redactions: Path | None = None,
     emails: bool = False,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> bytes:
-    """The bytes of the export. ``top`` achievements are chosen in the reader's order."""
+    """The bytes of the export. ``top`` achievements are chosen in the reader's order; ``warn`` is told what the
+    file may not show."""
     reader = persona_of(persona)
     if format not in FORMATS:
         raise CollectorError(f"{format!r} is no format; choose from {', '.join(FORMATS)}")
@@ -35,6 +38,11 @@ def export(
     )
     if redactions:
         record = redact(record, load_redactions(redactions))
+    if format == "pdf" and (beyond := undrawn(record, reader, emails=emails)):
+        few = beyond[:8] + ("…" if len(beyond) > 8 else "")
+        warn(
+            f"{few} is beyond the built-in fonts: shown if this system has a font for it (HTML shows it anywhere)"
+        )
     return render(record, reader, format, emails=emails)
 
 
