@@ -1,0 +1,176 @@
+"""Work as the outside systems tell of it: pull requests, issues, epics, checks, reports of CI.
+
+All moments are milliseconds since 1970 (UTC), None where the source gave none. Texts are as written outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One review of a pull request. ``state`` is approved, changes_requested, commented or dismissed."""
+
+    id: str
+    reviewer: str
+    state: str
+    submitted: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """A pull request. ``repository`` is ``host/owner/name``; ``additions``, ``deletions``, ``files`` and ``commits`` are
+    the forge's own counts, None where no message told them; ``merge_sha`` is the commit it became, once merged."""
+
+    repository: str
+    number: int
+    title: str = ""
+    body: str = ""
+    author: str = ""
+    author_id: int | None = None
+    is_bot: bool = False
+    created: int | None = None
+    merged: int | None = None
+    closed: int | None = None
+    is_draft: bool = False
+    labels: tuple[str, ...] = ()
+    base: str = ""
+    base_sha: str = ""
+    branch: str = ""
+    head_sha: str = ""
+    merge_sha: str = ""
+    additions: int | None = None
+    deletions: int | None = None
+    files: int | None = None
+    commits: int | None = None
+    url: str = ""
+    milestone: str = ""
+    reviews: tuple[Review, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"{self.repository}#{self.number}"
+
+    @property
+    def state(self) -> str:
+        """merged, closed or open."""
+        return "merged" if self.merged is not None else "closed" if self.closed is not None else "open"
+
+    @property
+    def lead_time(self) -> float | None:
+        """Seconds from opened to merged; None where either is unknown."""
+        if self.merged is None or self.created is None:
+            return None
+        return max(0.0, (self.merged - self.created) / 1000)
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """Who reviewed it, in the order of their first review; not its author."""
+        ordered = sorted(self.reviews, key=lambda one: (one.submitted or 0, one.id))
+        names = dict.fromkeys(one.reviewer for one in ordered if one.reviewer and one.reviewer != self.author)
+        return tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """An issue of Linear or GitHub. ``priority`` is Linear's (0 none, 1 urgent ... 4 low); ``scale`` the team's way of
+    estimating, empty where it is not known."""
+
+    key: str
+    identifier: str
+    title: str = ""
+    description: str = ""
+    state: str = ""  # Linear's state type: triage, backlog, unstarted, started, completed, canceled
+    priority: int | None = None
+    estimate: float | None = None
+    scale: str = ""
+    labels: tuple[str, ...] = ()
+    assignee: str = ""
+    assignee_email: str = ""
+    creator: str = ""
+    team: str = ""
+    project: str = ""
+    parent: str = ""
+    branch: str = ""
+    created: int | None = None
+    started: int | None = None
+    completed: int | None = None
+    canceled: int | None = None
+    url: str = ""
+    is_removed: bool = False
+
+    @property
+    def is_completed(self) -> bool:
+        return not self.is_removed and self.canceled is None and self.completed is not None
+
+
+@dataclass(frozen=True, slots=True)
+class EpicSource:
+    """What an epic is outside: a Linear project, initiative or parent issue, or something people started by hand."""
+
+    kind: str  # project, initiative, issue, local
+    key: str
+    title: str = ""
+    description: str = ""
+    status: str = ""
+    lead: str = ""
+    created: int | None = None
+    started: int | None = None
+    completed: int | None = None
+    canceled: int | None = None
+    url: str = ""
+    slug: str = ""
+    milestones: tuple[tuple[str, str], ...] = ()  # (id, name)
+    initiatives: tuple[str, ...] = ()
+    is_removed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What CI says about a commit. ``conclusion`` is empty while it runs; an unknown one is no failure."""
+
+    key: str
+    name: str
+    sha: str
+    conclusion: str = ""
+    started: int | None = None
+    completed: int | None = None
+    url: str = ""
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CiReport:
+    """Measures of one kind that a CI job handed in for a commit: tests, coverage, benchmarks, findings, build_time."""
+
+    key: str
+    repository: str
+    sha: str
+    kind: str
+    name: str
+    body: Mapping[str, Any]
+    at: int
+    branch: str = ""
+    base: str = ""
+    pull_request: int | None = None
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """Something tied to an issue: an address with a title."""
+
+    key: str
+    issue: str
+    url: str
+    title: str = ""
+
+
+def texts(value: Any) -> tuple[str, ...]:
+    """The texts in a list from outside."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return ()
+    return tuple(one for one in value if isinstance(one, str))

@@ -1,0 +1,1 @@
+"""From a request to facts: signatures, the durable inbox, deliveries read."""

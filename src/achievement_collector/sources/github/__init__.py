@@ -1,0 +1,1 @@
+"""GitHub: webhook bodies and the REST API, as observations."""

@@ -1,0 +1,1 @@
+"""Linear: webhook bodies and the GraphQL API, as observations."""
