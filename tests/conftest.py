@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from achievement_collector.config import Settings
+from achievement_collector.config import Settings, settings_variables
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.scanning import Scanned, ScanProgress, scan
 from tests.git_repositories import START, Repository
@@ -21,11 +21,7 @@ from tests.git_repositories import START, Repository
 def _own_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's settings, ledger or git configuration."""
     for name in list(os.environ):
-        if name.startswith("GIT_") or name in (
-            "DATABASE_URL",
-            "MIN_LINES_FOR_ACHIEVEMENT",
-            "ACHIEVEMENT_RULES",
-        ):
+        if name.startswith("GIT_") or name in {*settings_variables(), "ACHIEVEMENT_TRACKER_CONFIG"}:
             monkeypatch.delenv(name)
     home = tmp_path / "home"
     home.mkdir()

@@ -1,72 +1,391 @@
-"""Settings: command-line flags win over environment variables, those over the defaults below."""
+"""Settings: flags win over environment variables, those over ``achievement-tracker.yaml``, that over the defaults below.
+
+Secrets and places come from the environment, what counts as work from the file. docs/configuration.md lists them all.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from achievement_collector.errors import ConfigurationError
 
 APPLICATION = "achievement-collector"
+FILE_NAME = "achievement-tracker.yaml"
+FILE_VARIABLE = "ACHIEVEMENT_TRACKER_CONFIG"
+HIDDEN = "set (hidden)"
+
+EPIC_SOURCES = ("project", "issue", "initiative")
+CI_METRICS = ("coverage", "tests", "benchmarks", "findings", "build_time")
+PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "startup_ceo", "investor")
+
+
+class UnusableError(ValueError):
+    """What a value must be; the name of its variable or key comes before it in a message."""
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _truth(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes", "on"):
+        return True
+    if text.lower() in ("false", "0", "no", "off"):
+        return False
+    raise UnusableError("must be true or false (also 1, 0, yes, no, on, off)")
+
+
+def _whole(unit: str, least: int, most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+            raise UnusableError(f"must be a whole number of {unit} from {least} to {most}")
+        return int(text)
+
+    return read
+
+
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):  # it goes into an HTTP header
+        raise UnusableError("must be one word of plain ASCII characters, as tokens are")
+    return text
+
+
+def web_address(text: str) -> str:
+    """``text`` as the address of an API, without a slash at its end. Raises :class:`UnusableError`."""
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:
+        usable = False
+    if not usable or not re.fullmatch(r"[!-~]+", text):
+        raise UnusableError("must be an address such as https://host.example/path")
+    return text.rstrip("/")
+
+
+def _repositories(text: str) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for one in filter(None, (part.strip() for part in text.split(","))):
+        if not re.fullmatch(r"[A-Za-z0-9][\w-]{0,99}/(?!\.{1,2}$)[\w.-]{1,100}", one, re.ASCII):
+            raise UnusableError("must list repositories as owner/name, with commas between them")
+        found.setdefault(one.lower(), one)
+    return tuple(found.values())
+
+
+def _folder(text: str) -> Path:
+    if not os.path.isdir(text):
+        raise UnusableError("must name a folder")
+    return Path(text)
+
+
+class _From(NamedTuple):
+    """Where a setting can be given. ``key`` is its place in the file; ``hides`` tells what is never shown: nothing, the
+    user and password of an "address", or the whole "secret"."""
+
+    variable: str = ""
+    read: Callable[[str], Any] = _text
+    key: str = ""
+    hides: str = ""
+
+
+def _variable(name: str, read: Callable[[str], Any] = _text, hides: str = "") -> dict[str, _From]:
+    return {"from": _From(name, read, hides=hides)}
+
+
+def _secret(name: str, read: Callable[[str], Any] = _text) -> dict[str, _From]:
+    return _variable(name, read, "secret")
+
+
+def _key(place: str, hides: str = "") -> dict[str, _From]:
+    return {"from": _From(key=place, hides=hides)}
+
+
+_LINES = _whole("lines", 0, 999_999_999)
+_SECONDS = _whole("seconds", 1, 30 * 86_400)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every setting, its meaning, and the environment variable that sets it."""
+    """Every setting: its meaning, unit and default. Its ``repr`` shows no secret and no address that may hold one."""
 
-    database: str
-    """``DATABASE_URL`` or ``--db``: a PostgreSQL or SQLite URL, or the path of an SQLite file.
+    # --- the record
+
+    database: str = field(repr=False, metadata=_variable("DATABASE_URL", hides="address"))
+    """``--db``, ``DATABASE_URL``: a PostgreSQL or SQLite URL, or the path of an SQLite file.
     Default: ``ledger.db`` in the user's data folder."""
 
-    min_lines: int = 50
+    min_lines: int = field(default=50, metadata=_variable("MIN_LINES_FOR_ACHIEVEMENT", _LINES))
     """``MIN_LINES_FOR_ACHIEVEMENT``: a change with no declared type and no telling word counts when it has
-    more changed lines than this."""
+    more changed lines than this. Default: 50."""
 
-    repository: str | None = None
-    """``GIT_REPO_PATH``: the repository that ``scan`` and ``hook`` take when none is named."""
+    repository: str | None = field(default=None, metadata=_variable("GIT_REPO_PATH"))
+    """``GIT_REPO_PATH``: the repository that is read when none is named. Default: the current folder for ``scan`` and
+    ``hook``, none for the server."""
 
-    rules: Path | None = None
+    rules: Path | None = field(default=None, metadata=_variable("ACHIEVEMENT_RULES", _folder))
     """``ACHIEVEMENT_RULES``: a folder whose ``bots.toml`` and ``agents.toml`` add to the shipped ones.
     Default: ``rules`` in the user's configuration folder, where it exists."""
 
+    enable_git_tracking: bool = field(default=True, metadata=_variable("ENABLE_GIT_TRACKING", _truth))
+    """``ENABLE_GIT_TRACKING``: whether the server reads git repositories. Default: true."""
 
-def load_settings(database: str | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings in force. Raises :class:`ConfigurationError` for a value that cannot be used."""
-    given = os.environ if environment is None else environment
-    rules = (
-        Path(given["ACHIEVEMENT_RULES"]) if given.get("ACHIEVEMENT_RULES") else _folder("config") / "rules"
+    # --- Linear
+
+    linear_api_key: str | None = field(default=None, repr=False, metadata=_secret("LINEAR_API_KEY", _token))
+    """``LINEAR_API_KEY``: a personal key to read from Linear. Default: none, Linear is not read."""
+
+    linear_oauth_token: str | None = field(
+        default=None, repr=False, metadata=_secret("LINEAR_OAUTH_TOKEN", _token)
     )
-    if given.get("ACHIEVEMENT_RULES") and not rules.is_dir():
-        raise ConfigurationError(f"ACHIEVEMENT_RULES names {rules}, which is not a folder")
-    return Settings(
-        database=database or given.get("DATABASE_URL") or str(_folder("data") / "ledger.db"),
-        min_lines=_positive(given, "MIN_LINES_FOR_ACHIEVEMENT", 50),
-        repository=given.get("GIT_REPO_PATH") or None,
-        rules=rules if rules.is_dir() else None,
+    """``LINEAR_OAUTH_TOKEN``: the access token of an OAuth application, instead of a key. Default: none."""
+
+    linear_check_interval: int = field(default=300, metadata=_variable("LINEAR_CHECK_INTERVAL", _SECONDS))
+    """``LINEAR_CHECK_INTERVAL``: seconds between two readings of Linear by the server. Default: 300."""
+
+    linear_api_url: str = field(
+        default="https://api.linear.app/graphql",
+        repr=False,
+        metadata=_variable("LINEAR_API_URL", web_address, "address"),
     )
+    """``LINEAR_API_URL``: where Linear's GraphQL API answers. Default: Linear's own."""
+
+    linear_webhook_secret: str | None = field(
+        default=None, repr=False, metadata=_secret("LINEAR_WEBHOOK_SECRET")
+    )
+    """``LINEAR_WEBHOOK_SECRET``: what Linear signs its deliveries with. Default: none, deliveries are refused."""
+
+    linear_webhook_window: int = field(default=60, metadata=_variable("LINEAR_WEBHOOK_WINDOW", _SECONDS))
+    """``LINEAR_WEBHOOK_WINDOW``: seconds that a delivery's time may differ from the server's. Default: 60."""
+
+    # --- GitHub and deployments
+
+    github_token: str | None = field(default=None, repr=False, metadata=_secret("GITHUB_TOKEN", _token))
+    """``GITHUB_TOKEN``: a token to read from GitHub. Default: none."""
+
+    github_api_url: str = field(
+        default="https://api.github.com",
+        repr=False,
+        metadata=_variable("GITHUB_API_URL", web_address, "address"),
+    )
+    """``GITHUB_API_URL``: where GitHub's REST API answers. Default: that of github.com."""
+
+    github_repositories: tuple[str, ...] = field(
+        default=(), metadata=_variable("GITHUB_REPOSITORIES", _repositories)
+    )
+    """``GITHUB_REPOSITORIES``: the repositories that the server polls, as ``owner/name``. Default: none."""
+
+    github_check_interval: int = field(default=900, metadata=_variable("GITHUB_CHECK_INTERVAL", _SECONDS))
+    """``GITHUB_CHECK_INTERVAL``: seconds between two readings of GitHub by the server. Default: 900."""
+
+    github_webhook_secret: str | None = field(
+        default=None, repr=False, metadata=_secret("GITHUB_WEBHOOK_SECRET")
+    )
+    """``GITHUB_WEBHOOK_SECRET``: what GitHub signs its deliveries with. Default: none, deliveries are refused."""
+
+    deployments_webhook_secret: str | None = field(
+        default=None, repr=False, metadata=_secret("DEPLOYMENTS_WEBHOOK_SECRET")
+    )
+    """``DEPLOYMENTS_WEBHOOK_SECRET``: what deliveries of deployments are signed with. Default: none, they are refused."""
+
+    # --- the server
+
+    api_token: str | None = field(
+        default=None, repr=False, metadata=_secret("ACHIEVEMENT_COLLECTOR_TOKEN", _token)
+    )
+    """``ACHIEVEMENT_COLLECTOR_TOKEN``: a token that the server accepts for everything. Default: none."""
+
+    # --- what counts, and what is drawn from it: the file
+
+    epics_enabled: bool = field(default=True, metadata=_key("tracking.epic_integration.enabled"))
+    """``tracking.epic_integration.enabled``: whether epics are built. Default: true."""
+
+    epic_source: str = field(default="project", metadata=_key("tracking.epic_integration.source"))
+    """``tracking.epic_integration.source``: what an epic is in Linear: project, issue (one with sub-issues) or
+    initiative. Default: project."""
+
+    epic_keys: Mapping[str, str] = field(
+        default_factory=dict, hash=False, metadata=_key("tracking.epic_integration.keys")
+    )
+    """``tracking.epic_integration.keys``: the epic's key for the name (in any case) or the id of what it is in Linear.
+    Default: none; the key is the one that the title begins with."""
+
+    pr_tracking_enabled: bool = field(default=True, metadata=_key("tracking.pr_tracking.enabled"))
+    """``tracking.pr_tracking.enabled``: whether pull requests become achievements. Default: true."""
+
+    min_changes: int = field(default=0, metadata=_key("tracking.pr_tracking.min_changes"))
+    """``tracking.pr_tracking.min_changes``: a pull request with fewer changed lines does not count. Default: 0."""
+
+    require_epic_link: bool = field(default=False, metadata=_key("tracking.pr_tracking.require_epic_link"))
+    """``tracking.pr_tracking.require_epic_link``: whether a pull request that belongs to no epic does not count.
+    Default: false."""
+
+    ci_enabled: bool = field(default=True, metadata=_key("tracking.ci_integration.enabled"))
+    """``tracking.ci_integration.enabled``: whether what CI measured is compared. Default: true."""
+
+    ci_metrics: tuple[str, ...] = field(default=CI_METRICS, metadata=_key("tracking.ci_integration.metrics"))
+    """``tracking.ci_integration.metrics``: which kinds of measures are compared. Default: all five."""
+
+    prometheus_enabled: bool = field(default=False, metadata=_key("tracking.prometheus.enabled"))
+    """``tracking.prometheus.enabled``: whether the server asks a Prometheus; needs its ``url``. Default: false."""
+
+    prometheus_url: str | None = field(
+        default=None, repr=False, metadata=_key("tracking.prometheus.url", "address")
+    )
+    """``tracking.prometheus.url``: where Prometheus answers. Default: none."""
+
+    scrape_interval_hours: int = field(default=24, metadata=_key("tracking.prometheus.scrape_interval_hours"))
+    """``tracking.prometheus.scrape_interval_hours``: hours between two readings of Prometheus. Default: 24."""
+
+    aggregation_seconds: float = field(default=1.0, metadata=_key("aggregation.window_seconds"))
+    """``aggregation.window_seconds``: how long live changes are gathered before conclusions are drawn. Default: 1."""
+
+    require_all_prs_merged: bool = field(
+        default=True, metadata=_key("epic_completion.require_all_prs_merged")
+    )
+    """``epic_completion.require_all_prs_merged``: whether an open pull request keeps its epic open. Default: true."""
+
+    require_ci_success: bool = field(default=True, metadata=_key("epic_completion.require_ci_success"))
+    """``epic_completion.require_ci_success``: whether a merged pull request without a successful CI keeps its epic open.
+    Default: true."""
+
+    auto_finalize: bool = field(default=True, metadata=_key("epic_completion.auto_finalize"))
+    """``epic_completion.auto_finalize``: whether a complete epic is frozen without being asked. Default: true."""
+
+    ai_enabled: bool = field(default=False, metadata=_key("ai_enhancement.enabled"))
+    """``ai_enhancement.enabled``: whether a language model may reword what the facts say. Default: false."""
+
+    personas: tuple[str, ...] = field(default=PERSONAS, metadata=_key("ai_enhancement.personas"))
+    """``ai_enhancement.personas``: the readers that an epic's final versions are written for. Default: all seven."""
 
 
-def _positive(given: Mapping[str, str], name: str, default: int) -> int:
-    text = given.get(name, "").strip()
-    if not text:
-        return default
-    if not text.isdecimal():
-        raise ConfigurationError(f"{name} must be a whole number of lines, not {text!r}")
-    return int(text)
+class InForce(NamedTuple):
+    """A setting as ``config show`` tells it: ``value`` is plain data without secrets, ``origin`` where it came from."""
+
+    key: str
+    value: Any
+    origin: str
 
 
-def _folder(kind: str) -> Path:
-    import platformdirs
+def load_settings(
+    database: str | None = None, environment: Mapping[str, str] | None = None, file: Path | None = None
+) -> Settings:
+    """The settings in force. ``database`` is the flag ``--db``; ``file`` is read instead of the one that is looked for.
 
-    if kind == "config":
-        return Path(platformdirs.user_config_dir(APPLICATION))
-    return Path(platformdirs.user_data_dir(APPLICATION))
+    Raises :class:`ConfigurationError` for a value that cannot be used; no message holds a secret.
+    """
+    settings, _ = _resolved(database, os.environ if environment is None else environment, file)
+    return settings
+
+
+def explain_settings(
+    database: str | None = None, environment: Mapping[str, str] | None = None, file: Path | None = None
+) -> list[InForce]:
+    """Every setting with where it came from, secrets hidden. Raises as :func:`load_settings` does."""
+    settings, origins = _resolved(database, os.environ if environment is None else environment, file)
+    return [
+        InForce(
+            one.metadata["from"].key or one.metadata["from"].variable,
+            _shown(getattr(settings, one.name), one.metadata["from"].hides),
+            origins[one.name],
+        )
+        for one in fields(Settings)
+    ]
+
+
+def find_file(environment: Mapping[str, str]) -> Path | None:
+    """The configuration file: the one that ``ACHIEVEMENT_TRACKER_CONFIG`` names, else the first there is of
+    :func:`usual_files`. Raises :class:`ConfigurationError` where the one that is named is missing."""
+    if named := environment.get(FILE_VARIABLE, "").strip():
+        if not os.path.isfile(named):
+            raise ConfigurationError(f"{FILE_VARIABLE} names {named}, which is not a file")
+        return Path(named)
+    return next((path for path in usual_files() if os.path.isfile(path)), None)
+
+
+def usual_files() -> tuple[Path, Path]:
+    """Where a configuration file is looked for when none is named: this folder, the user's configuration folder."""
+    return Path(FILE_NAME), _user_folder("config") / FILE_NAME
+
+
+def settings_variables() -> tuple[str, ...]:
+    """The environment variables that set something."""
+    return tuple(name for one in fields(Settings) if (name := one.metadata["from"].variable))
 
 
 def state_folder() -> Path:
     """Where logs of background scans go."""
+    return _user_folder("state")
+
+
+def _resolved(
+    database: str | None, environment: Mapping[str, str], file: Path | None
+) -> tuple[Settings, dict[str, str]]:
+    path = file or find_file(environment)
+    in_file = _read(path) if path else {}
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for one in fields(Settings):
+        source: _From = one.metadata["from"]
+        if one.name == "database" and database:
+            values[one.name], origins[one.name] = database, "flag --db"
+        elif given := environment.get(source.variable, "").strip():
+            values[one.name] = _usable(source, given)
+            origins[one.name] = f"environment {source.variable}"
+        elif source.key in in_file:
+            values[one.name], line = in_file[source.key]
+            origins[one.name] = f"file {path}:{line}"
+        else:
+            origins[one.name] = "default"
+    values.setdefault("database", str(_user_folder("data") / "ledger.db"))
+    if "rules" not in values and os.path.isdir(own := _user_folder("config") / "rules"):
+        values["rules"] = own
+    return Settings(**values), origins
+
+
+def _usable(source: _From, given: str) -> Any:
+    try:
+        return source.read(given)
+    except UnusableError as error:
+        told = "" if source.hides else f", not {given[:80]!r}"
+        raise ConfigurationError(f"{source.variable} {error}{told}") from None
+
+
+def _read(path: Path) -> Mapping[str, tuple[Any, int]]:
+    try:
+        from achievement_collector.configuration_file import read_configuration
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in ("yaml", "pydantic", "pydantic_core"):
+            raise
+        raise ConfigurationError(
+            f"{path} cannot be read without {error.name}; install 'achievement-collector[server]'"
+        ) from None
+    return read_configuration(path)
+
+
+def _shown(value: Any, hides: str) -> Any:
+    if value is None:
+        return None
+    if hides == "secret":
+        return HIDDEN
+    if hides == "address" and not value.startswith("sqlite:"):
+        # to the last @, because a password may hold one
+        without_user = re.sub(r"://.*@", "://***@", value, flags=re.DOTALL)
+        return re.sub(r"(?i)(pass\w*|secret|token|\w*key)=[^&\s]+", r"\1=***", without_user)
+    return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+
+
+def _user_folder(kind: str) -> Path:
     import platformdirs
 
-    return Path(platformdirs.user_state_dir(APPLICATION))
+    match kind:
+        case "config":
+            return Path(platformdirs.user_config_dir(APPLICATION))
+        case "state":
+            return Path(platformdirs.user_state_dir(APPLICATION))
+        case _:
+            return Path(platformdirs.user_data_dir(APPLICATION))
