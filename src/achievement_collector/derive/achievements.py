@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from achievement_collector.derive.categories import ChangeText, categorise
 from achievement_collector.derive.category_model import RepositoryStyle
 from achievement_collector.derive.changes import State
+from achievement_collector.derive.ci_comparison import Measure, in_words
 from achievement_collector.derive.conclusions import (
     AchievementKind,
     BusinessValue,
@@ -30,6 +31,7 @@ from achievement_collector.derive.messages import (
     parse_merge,
 )
 from achievement_collector.derive.paths import COUNTED, PathRole, area_of, path_info
+from achievement_collector.derive.pulls import category_of_labels, closed_issues, readable_body
 from achievement_collector.derive.scores import (
     ScoreInputs,
     complexity_parts,
@@ -43,6 +45,7 @@ from achievement_collector.derive.skills import skills_of
 from achievement_collector.derive.value import stated_value
 from achievement_collector.facts import Commit, ContentFact, FileChange, Signature, body_of, subject_of
 from achievement_collector.facts.diff import line_counts
+from achievement_collector.facts.work import PullRequest
 
 LONGEST_TITLE = 200
 LONGEST_DESCRIPTION = 1_200
@@ -121,6 +124,9 @@ class ChangeFacts(NamedTuple):
     branch: str = ""
     released_in: str = ""
     fingerprint: str = ""
+    pull: PullRequest | None = None  # what the forge tells of it
+    measures: tuple[Measure, ...] = ()  # what CI measured of it
+    epic: str = ""
 
 
 class Rules(NamedTuple):
@@ -132,12 +138,16 @@ class Rules(NamedTuple):
     ids: Mapping[Signature, int]
     style: RepositoryStyle
     uses_types: bool = True  # whether the project's prefixes are Conventional Commits
+    min_changes: int = 0  # fewer changed lines than this and a pull request does not count
+    require_epic: bool = False  # a pull request without an epic does not count
 
 
 def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     """The achievement that a change is, or the reason why it is left out."""
     subjects = [subject_of(facts.commit.message) for facts in change.commits]
-    header = _declared(change, subjects)
+    if change.pull and change.pull.title:
+        change = change._replace(title=clean_title(change.pull.title))
+    header = (parse_header(change.pull.title) if change.pull else None) or _declared(change, subjects)
     if header and not rules.uses_types and header.type not in _PLAIN_TYPES:
         header = None  # an area that is called "security" or "update", as others are called "http"
     declared = header.type if header else None
@@ -145,7 +155,9 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
     bumps = bool(subjects) and all(is_version_bump(subject) for subject in subjects)
     verdict = judge(change.title, declared, size, min_lines=rules.min_lines, is_version_bump=bumps)
     credited, is_bot, assisted = _credit(change, rules)
-    left_out = _left_out(change, verdict, is_bot, credited)
+    left_out = _left_out(change, verdict, is_bot, credited) or pull_left_out(
+        change.pull, size, change.epic, rules
+    )
     description = "" if left_out and not header else _description(change)
     call = _category(change, header, description, files, rules, is_left_out=bool(left_out))
     issues: tuple[str, ...] = ()
@@ -155,6 +167,7 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         issues = _issues(change)
         inputs = _score_inputs(change, call, size, files, issues)
         impact, complexity = impact_parts(inputs), complexity_parts(inputs)
+        impact = (*impact, *measured_parts(change.measures))
     skills = (
         () if left_out else skills_of(files, change.content, f"{change.title}\n{description}", call.category)
     )
@@ -183,6 +196,12 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         detail["reviewers"] = list(reviewers)
     if change.relands:
         detail["relands"] = change.relands
+    if change.pull:
+        detail["pull"] = pull_detail(change.pull)
+    if change.measures:
+        detail["measures"] = [one.as_data() for one in change.measures]
+    if change.epic:
+        detail["epic"] = change.epic
     if value.kind is not ValueKind.NOT_MEASURED:
         detail["value"] = {
             "kind": value.kind.value,
@@ -208,6 +227,64 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         json.dumps(detail, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace").decode(),
         tuple((skill.name, skill.kind.value, _shown_path(skill.evidence)) for skill in skills),
         credited,
+    )
+
+
+def pull_detail(pull: PullRequest) -> dict[str, Any]:
+    """What the forge tells of a pull request, as the detail of a row holds it; lead time in seconds."""
+    return {
+        "url": pull.url,
+        "labels": [storable_text(label) for label in pull.labels],
+        "author": pull.author,
+        "reviewers": list(pull.reviewers),
+        "reviews": len(pull.reviews),
+        "approvals": sum(one.state == "approved" for one in pull.reviews),
+        "lead_time": pull.lead_time,
+        "created": pull.created,
+        "merged": pull.merged,
+        "milestone": pull.milestone,
+        "closes": list(closed_issues(pull.body)),
+    }
+
+
+def pull_left_out(pull: PullRequest | None, size: Size, epic: str, rules: Rules) -> str:
+    """Why the configuration leaves a pull request out; empty where it does not."""
+    if pull is None:
+        return ""
+    if size.is_measured and size.lines < rules.min_changes:
+        return f"{size.lines:,} changed lines, fewer than the {rules.min_changes:,} that pr_tracking.min_changes asks for"
+    if rules.require_epic and not epic:
+        return "it belongs to no epic, and pr_tracking.require_epic_link asks for one"
+    return ""
+
+
+_MEASURED, _MEASURED_HALF = 10.0, 0.25
+
+
+def measured_parts(measures: Sequence[Measure]) -> tuple[ScorePart, ...]:
+    """Points for the clearest measured gain of speed: none where it is within the noise or has no baseline."""
+    gains = [(_gain(one), one) for one in measures if one.kind == "benchmark" and one.improves]
+    if not gains:
+        return ()
+    gain, best = max(gains, key=lambda pair: pair[0])
+    return (ScorePart("measured", _MEASURED * gain / (gain + _MEASURED_HALF), in_words(best)),)
+
+
+def _gain(one: Measure) -> float:
+    before, after = abs(one.before or 0.0), abs(one.after)
+    return abs(before - after) / max(before, after) if max(before, after) else 0.0
+
+
+def measured_value(measures: Sequence[Measure]) -> BusinessValue:
+    """A measured gain of speed, in the words of its measure; else not measured."""
+    gains = [one for one in measures if one.kind == "benchmark" and one.improves]
+    if not gains:
+        return BusinessValue()
+    best = max(gains, key=_gain)
+    return BusinessValue(
+        ValueKind.MEASURED,
+        in_words(best),
+        source=f"CI reports of {best.baseline[:12]} and {best.report[:12]}",
     )
 
 
@@ -390,6 +467,14 @@ def _category(
     if change.state is State.REVERT:
         return CategoryCall(Category.REVERT, 0.95, (Category.REVERT,), "it says what it reverts")
     declared = header.type if header else None
+    labelled = category_of_labels(change.pull.labels) if change.pull and not declared else ()
+    if labelled:
+        named = (
+            next(label for label in change.pull.labels if category_of_labels([label])) if change.pull else ""
+        )
+        return CategoryCall(
+            labelled[0], 0.85 if len(labelled) == 1 else 0.7, labelled, f'label "{storable_text(named)}"'
+        )
     text = ChangeText(change.title, description, files, declared, header.scope if header else None)
     if is_left_out and declared is None:
         # nobody is shown a call on work that does not count
@@ -406,6 +491,10 @@ _REFERENCE_LINES = re.compile(
 
 def _description(change: ChangeFacts) -> str:
     """What the author wrote below the title, without trailers and references; cut at a paragraph."""
+    if change.pull and change.pull.body.strip():
+        readable = readable_body(change.pull.body, LONGEST_DESCRIPTION)
+        if readable:
+            return readable
     message = change.described_by
     body = body_of(message)
     merge = (
@@ -459,6 +548,8 @@ def _issues(change: ChangeFacts) -> tuple[str, ...]:
         for issue in issue_references(message)
         if issue != own
     ]
+    if change.pull:
+        found += closed_issues(change.pull.body)
     return tuple(dict.fromkeys(found))[:20]
 
 
@@ -484,6 +575,9 @@ def _reviewers(change: ChangeFacts) -> tuple[str, ...]:
 
 
 def _value(change: ChangeFacts) -> BusinessValue:
+    measured = measured_value(change.measures)
+    if measured.kind is not ValueKind.NOT_MEASURED:
+        return measured
     for commit in (change.anchor, *(facts.commit for facts in change.commits)):
         value = stated_value(commit.message, f"the message of commit {commit.sha[:12]}")
         if value.kind is not ValueKind.NOT_MEASURED:

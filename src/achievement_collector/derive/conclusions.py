@@ -127,6 +127,8 @@ class AchievementKind(StrEnum):
     CHANGE = "change"
     RELEASE = "release"
     STATED = "stated"
+    ISSUE = "issue"  # completed in a tracker, with no pull request that has the credit
+    EPIC = "epic"  # gathers the changes and issues that belong to it
 
 
 @dataclass(frozen=True, slots=True)

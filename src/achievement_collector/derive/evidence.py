@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 from achievement_collector.derive.conclusions import Evidence
@@ -62,17 +63,23 @@ def change_evidence(
     released_in: str,
     issues: Sequence[str],
     reviewers: Sequence[str],
+    pull: Mapping[str, Any] | None = None,
+    measures: Sequence[Mapping[str, Any]] = (),
+    epic: str = "",
     most_commits: int = 20,
 ) -> tuple[Evidence, ...]:
-    """The facts behind a change, the most telling first."""
+    """The facts behind a change, the most telling first. ``pull`` and ``measures`` are what the forge and CI told, as a
+    row's detail holds them."""
     found: list[Evidence] = []
     if number is not None:
-        found.append(
-            Evidence(
-                "pull request", f"#{number}", "merged pull request", url=pull_request_url(web_url, number)
-            )
-        )
-    if anchor not in commits:
+        url = (pull or {}).get("url") or pull_request_url(web_url, number)
+        found.append(Evidence("pull request", f"#{number}", "merged pull request", url=url))
+    found += [Evidence("measure", one["kind"], one["text"], source="ci") for one in measures]
+    if pull:
+        found += _pull_evidence(pull)
+    if epic:
+        found.append(Evidence("epic", epic, "the epic it belongs to", source="linear or github"))
+    if anchor and anchor not in commits:
         found.append(Evidence("commit", anchor, "the merge", url=commit_url(web_url, anchor)))
     shown = list(commits)[-most_commits:]
     found += [
@@ -90,6 +97,28 @@ def change_evidence(
     ]
     found += [Evidence("trailer", name, "says the message") for name in reviewers]
     return tuple(found)
+
+
+def _pull_evidence(pull: Mapping[str, Any]) -> list[Evidence]:
+    found = []
+    if pull["reviews"]:
+        names = ", ".join(pull["reviewers"]) or "the author alone"
+        label = f"reviews by {names}, {pull['approvals']} of them approving"
+        found.append(Evidence("reviews", "", label, str(pull["reviews"]), "reviews", source="github"))
+    if pull["lead_time"] is not None:
+        hours = pull["lead_time"] / 3600
+        told = (f"{hours:.1f}", "hours") if hours < 48 else (f"{hours / 24:.1f}", "days")
+        found.append(Evidence("lead time", "", "from opened to merged:", *told, source="github"))
+    if pull["labels"]:
+        found.append(Evidence("labels", "", ", ".join(pull["labels"]), source="github"))
+    if pull.get("merge_sha"):
+        found.append(Evidence("merge", pull["merge_sha"][:12], "the commit it became", source="github"))
+    return found
+
+
+def issue_evidence(issue: Mapping[str, Any]) -> tuple[Evidence, ...]:
+    """The facts behind a completed issue of Linear."""
+    return (Evidence("issue", issue["identifier"], "completed in Linear", url=issue["url"], source="linear"),)
 
 
 def release_evidence(

@@ -185,6 +185,11 @@ def _languages() -> tuple[dict[str, str], dict[str, str]]:
     return data["names"], data["endings"]
 
 
+def language_names() -> tuple[str, ...]:
+    """Every language that a path can tell of."""
+    return tuple(dict.fromkeys(language for part in _languages() for language in part.values()))
+
+
 def _role(path: str, name: str, ending: str, language: str) -> PathRole:
     if name in _LOCKS or (ending in ("lock", "lockb") and name != ".lock"):
         return PathRole.LOCK

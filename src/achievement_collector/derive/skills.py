@@ -176,3 +176,41 @@ def _by_content(rules: _Rules, content: Sequence[ContentFact], found: dict[int, 
         for number, keys_of_rule in rules.by_keys:
             if keys_of_rule <= names:
                 found.setdefault(number, f"adds {path} with {', '.join(sorted(keys_of_rule))}")
+
+
+_ALSO_WORDS = frozenset(
+    {
+        "Make", "Echo", "Gin", "Click", "Express", "Spring", "Requests", "Rich", "Play", "Chef", "Salt", "Swift", "Go",
+        "Dart", "Crystal", "Julia", "Basic", "Just", "Less", "Ash", "Assembly", "Text", "Shell", "Batch", "Nest", "Next",
+        "Ember", "Backbone", "Prism", "Puppet", "Ant", "Rake", "Hack", "Elm", "Vim", "Scheme", "Racket", "Processing",
+    }
+)  # fmt: skip
+
+
+@cache
+def _skill_names() -> tuple[Mapping[str, tuple[str, SkillKind]], re.Pattern[str]]:
+    """Every skill's name in lower case, and the pattern that finds the unmistakable ones in a text."""
+    from achievement_collector.derive.paths import language_names
+
+    known = {rule.skill.name.lower(): (rule.skill.name, rule.skill.kind) for rule in _rules().rules}
+    for name in language_names():
+        if name not in _NOT_A_SKILL:
+            known.setdefault(name.lower(), (name, SkillKind.LANGUAGE))
+    sure = [name for name, _ in known.values() if name not in _ALSO_WORDS and len(name) > 1]
+    pattern = "|".join(re.escape(name) for name in sorted(sure, key=len, reverse=True))
+    return known, re.compile(rf"(?<![\w.-])(?:{pattern})(?![\w+#-])")
+
+
+def named_skills(text: str) -> list[tuple[str, SkillKind]]:
+    """The skills that a text names by their own names (as they are written), or that it is, as a label (any case)."""
+    known, pattern = _skill_names()
+    whole = known.get(text.strip().lower())
+    if whole:
+        return [whole]
+    found = {match[0]: known[match[0].lower()] for match in pattern.finditer(text[:20_000])}
+    practices = [
+        (rule.skill.name, rule.skill.kind)
+        for rule in _rules().rules
+        if rule.words and rule.words.search(text[:20_000])
+    ]
+    return list(dict.fromkeys([*found.values(), *practices]))

@@ -1,0 +1,490 @@
+"""An epic, built from everything that belongs to it: a pure function of facts, the same in whatever order they came.
+
+The structure is plain data (what ``epic show`` and ``GET /epics/{key}`` give). Moments are ISO 8601 in UTC, times in
+seconds, rates 0 to 1. What was not measured is None with the reason beside it, never 0.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+from typing import Any
+
+from achievement_collector.derive.ci_comparison import Measure, in_words
+from achievement_collector.derive.pulls import attached_to, attachment_kind
+from achievement_collector.facts.work import Attachment, Check, EpicSource, Issue, PullRequest
+
+_FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
+_FINE = frozenset({"success", "neutral", "skipped"})
+
+BUSINESS_METRICS = (
+    "engagement_rate_improvement",
+    "revenue_impact",
+    "cost_savings",
+    "user_satisfaction_increase",
+    "time_to_market_reduction",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """The achievement that a pull request or issue became, as far as its epic shows it."""
+
+    id: str
+    title: str
+    category: str
+    impact: int
+    is_counted: bool
+    left_out_reason: str
+    skills: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PullInEpic:
+    """A pull request of an epic, with what ties it and what CI said."""
+
+    pull: PullRequest
+    basis: str
+    checks: tuple[Check, ...] = ()
+    measures: tuple[Measure, ...] = ()
+    achievement: Rolled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpicFacts:
+    """Everything that belongs to an epic. ``sources`` are what it is outside, those of trackers first; ``milestones``
+    are (id, name, target date)."""
+
+    key: str
+    sources: tuple[EpicSource, ...]
+    issues: tuple[Issue, ...] = ()
+    pulls: tuple[PullInEpic, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    milestones: tuple[tuple[str, str, str], ...] = ()
+    issue_achievements: Mapping[str, Rolled] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRules:
+    """``epic_completion`` of the configuration."""
+
+    require_all_prs_merged: bool = True
+    require_ci_success: bool = True
+    auto_finalize: bool = True
+
+
+def build_epic(facts: EpicFacts) -> dict[str, Any]:
+    """The structure of an epic as it stands."""
+    outside = [source for source in facts.sources if source.kind != "local" and not source.is_removed]
+    local = [source for source in facts.sources if source.kind == "local"]
+    named = outside + local
+    title = next((source.title for source in named if source.title), "") or facts.key
+    pulls = sorted(facts.pulls, key=lambda one: (one.pull.repository, one.pull.number))
+    merged = [one for one in pulls if one.pull.state == "merged"]
+    issues = sorted(
+        (one for one in facts.issues if not one.is_removed), key=lambda one: (one.identifier, one.key)
+    )
+    return {
+        "key": facts.key,
+        "title": title,
+        "description": next((source.description for source in named if source.description), ""),
+        "sources": [
+            {
+                "kind": source.kind,
+                "key": source.key,
+                "url": source.url,
+                "status": source.status,
+                "lead": source.lead,
+            }
+            for source in named
+        ],
+        "timeline": _timeline(named, pulls, issues),
+        "deliverables": _deliverables(pulls, merged, issues, facts.issue_achievements or {}),
+        "metrics": {
+            "technical": _technical(merged),
+            "business": {name: _unmeasured("no KPI is tied to this epic") for name in BUSINESS_METRICS},
+            "quality": _quality(merged),
+            "team": _team(pulls, merged, issues),
+        },
+        "evidence": _evidence(pulls, issues, facts.attachments),
+        "milestones": _milestones(facts, issues),
+    }
+
+
+def content_hash(structure: Mapping[str, Any]) -> str:
+    """SHA-256 of a structure in canonical JSON."""
+    text = json.dumps(structure, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+# --- completion --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Whether an epic is complete; ``unmet`` says in words what is missing; ``by_hand`` that a person decided so."""
+
+    is_complete: bool
+    unmet: tuple[str, ...]
+    is_canceled: bool = False
+    by_hand: bool = False
+
+
+def completion(facts: EpicFacts, rules: CompletionRules) -> Completion:
+    """The standing of an epic by the configured conditions. What is unknown is not fulfilled."""
+    outside = [source for source in facts.sources if source.kind != "local" and not source.is_removed]
+    local = [source for source in facts.sources if source.kind == "local"]
+    by_hand = any(source.completed is not None for source in local)
+    canceled = bool(outside) and all(source.canceled is not None for source in outside)
+    unmet: list[str] = []
+    if rules.require_all_prs_merged:
+        unmet += [f"{_short(one.pull)} is open" for one in facts.pulls if one.pull.state == "open"]
+    if rules.require_ci_success:
+        for one in facts.pulls:
+            state = ci_state(one.checks)
+            if one.pull.state == "merged" and state != "success":
+                unmet.append(f"CI of {_short(one.pull)} is {state}")
+    if not by_hand:
+        if not outside:
+            unmet.append("nobody has completed it (epic complete)")
+        unmet += [
+            f"the {source.kind} in Linear is not completed"
+            for source in outside
+            if source.completed is None and source.canceled is None
+        ]
+        if not rules.auto_finalize:
+            unmet.append("it waits to be completed by hand (epic_completion.auto_finalize is off)")
+    unmet = sorted(dict.fromkeys(unmet))
+    return Completion(
+        by_hand or (not unmet and not canceled), tuple(unmet), canceled and not by_hand, by_hand
+    )
+
+
+def ci_state(checks: Iterable[Check]) -> str:
+    """success, failed, running or unknown: the newest run of every check of a commit taken together. An unknown
+    conclusion is no failure, and no success."""
+    newest: dict[str, Check] = {}
+    for one in sorted(checks, key=lambda one: (one.started or 0, one.attempt, one.key)):
+        newest[one.name] = one
+    conclusions = {one.conclusion for one in newest.values()}
+    if conclusions & _FAILED:
+        return "failed"
+    if "" in conclusions:
+        return "running"
+    if "success" in conclusions and conclusions <= _FINE:
+        return "success"
+    return "unknown"
+
+
+def _short(pull: PullRequest) -> str:
+    return f"{pull.repository.rpartition('/')[2]}#{pull.number}"
+
+
+# --- parts -------------------------------------------------------------------------------------------
+
+
+def _timeline(
+    sources: Sequence[EpicSource], pulls: Sequence[PullInEpic], issues: Sequence[Issue]
+) -> dict[str, Any]:
+    opened = [one.pull.created for one in pulls if one.pull.created is not None]
+    merged = [one.pull.merged for one in pulls if one.pull.merged is not None]
+    begun = [source.started for source in sources if source.started is not None]
+    begun += opened + [issue.started for issue in issues if issue.started is not None]
+    planned = [source.created for source in sources if source.created is not None]
+    ended = [source.completed for source in sources if source.completed is not None]
+    started, completed = min(begun, default=None), max(ended, default=None)
+    phases = []
+
+    def phase(name: str, start: int | None, end: int | None, basis: str) -> None:
+        if start is not None and (end is None or end > start):
+            phases.append({
+                "name": name, "started": iso(start), "ended": iso(end), "seconds": None if end is None else (end - start) // 1000,
+                "basis": basis,
+            })  # fmt: skip
+
+    first_work = min(begun, default=None)
+    phase("planning", min(planned, default=None), first_work, "from its creation to the first work on it")
+    is_under_way = any(one.pull.state == "open" for one in pulls) or (bool(opened) and not merged)
+    phase(
+        "implementation", min(opened, default=None), None if is_under_way else max(merged, default=None),
+        "from the first pull request opened to the last merged",
+    )  # fmt: skip
+    if merged and not is_under_way:
+        phase("completion", max(merged), completed, "from the last merge to its completion")
+    moments: list[tuple[int, str]] = [(start, "started") for start in [started] if start is not None]
+    for one in pulls:
+        if one.pull.created is not None:
+            moments.append((one.pull.created, f"{_short(one.pull)} opened"))
+        if one.pull.merged is not None:
+            moments.append((one.pull.merged, f"{_short(one.pull)} merged"))
+        elif one.pull.closed is not None:
+            moments.append((one.pull.closed, f"{_short(one.pull)} closed without a merge"))
+    moments += [
+        (issue.completed, f"{issue.identifier} completed")
+        for issue in issues
+        if issue.completed is not None and issue.is_completed
+    ]
+    if completed is not None:
+        moments.append((completed, "completed"))
+    return {
+        "started": iso(started),
+        "completed": iso(completed),
+        "seconds": (completed - started) // 1000 if started is not None and completed is not None else None,
+        "phases": phases,
+        "events": [{"at": iso(at), "what": what} for at, what in sorted(moments)],
+    }
+
+
+def _deliverables(
+    pulls: Sequence[PullInEpic],
+    merged: Sequence[PullInEpic],
+    issues: Sequence[Issue],
+    rolled: Mapping[str, Rolled],
+) -> dict[str, Any]:
+    counted = [one for one in merged if one.achievement is None or one.achievement.is_counted]
+    features = [
+        one.achievement.title for one in counted if one.achievement and one.achievement.category == "feature"
+    ]
+    features += [
+        issue.title for issue in issues
+        if issue.is_completed and (mine := rolled.get(issue.key)) and mine.category == "feature" and mine.is_counted
+    ]  # fmt: skip
+    sized = [one.pull for one in merged if one.pull.additions is not None and one.pull.deletions is not None]
+    return {
+        "features": list(dict.fromkeys(features)),
+        "prs_merged": len(merged),
+        "prs_open": sum(one.pull.state == "open" for one in pulls),
+        "prs_closed_unmerged": sum(one.pull.state == "closed" for one in pulls),
+        "issues_completed": sum(issue.is_completed for issue in issues),
+        "issues_total": sum(issue.canceled is None for issue in issues),
+        "code_changes": {
+            "additions": sum(pull.additions or 0 for pull in sized) if sized else None,
+            "deletions": sum(pull.deletions or 0 for pull in sized) if sized else None,
+            "files": sum(pull.files or 0 for pull in sized) if sized else None,
+            "commits": sum(pull.commits or 0 for pull in sized) if sized else None,
+            "basis": f"as the forge counts them, for {len(sized)} of {len(merged)} merged pull requests",
+        },
+        "pull_requests": [_pull_data(one) for one in pulls],
+        "issues": [
+            {
+                "identifier": issue.identifier, "title": issue.title, "url": issue.url, "state": issue.state,
+                "completed": iso(issue.completed) if issue.is_completed else None, "assignee": issue.assignee,
+                "estimate": issue.estimate, "achievement": rolled[issue.key].id if issue.key in rolled else None,
+            }
+            for issue in issues
+        ],
+    }  # fmt: skip
+
+
+def _pull_data(one: PullInEpic) -> dict[str, Any]:
+    pull, mine = one.pull, one.achievement
+    return {
+        "key": pull.key, "title": pull.title, "url": pull.url, "state": pull.state, "author": pull.author,
+        "opened": iso(pull.created), "merged": iso(pull.merged), "lead_time": pull.lead_time,
+        "reviewers": list(pull.reviewers), "ci": ci_state(one.checks), "linked_by": one.basis,
+        "measures": [in_words(measure) for measure in one.measures],
+        "achievement": mine.id if mine else None, "impact": mine.impact if mine and mine.is_counted else None,
+        "left_out": mine.left_out_reason if mine else "",
+    }  # fmt: skip
+
+
+def _technical(merged: Sequence[PullInEpic]) -> dict[str, Any]:
+    measures = [measure for one in merged for measure in one.measures]
+    gains = [
+        (share, one)
+        for one in measures
+        if one.kind == "benchmark" and one.improves and (share := _share(one))
+    ]
+    best = max(gains, key=lambda pair: pair[0], default=None)
+    skills = {
+        skill
+        for one in merged
+        if one.achievement and one.achievement.is_counted
+        for skill in one.achievement.skills
+    }
+    return {
+        "performance": [in_words(one) for one in measures if one.kind == "benchmark"],
+        "best_performance_gain": _gain_data(*best)
+        if best
+        else _unmeasured("no benchmark got better against a baseline"),
+        "build_time": [in_words(one) for one in measures if one.kind == "build_time"],
+        "skills": sorted(skills),
+    }
+
+
+def _share(one: Measure) -> float | None:
+    """By how much of the earlier value a measure changed."""
+    return abs(one.after - one.before) / abs(one.before) if one.before else None
+
+
+def _gain_data(share: float, one: Measure) -> dict[str, Any]:
+    return {
+        "value": share, "text": in_words(one), "before": one.before, "after": one.after, "unit": one.unit,
+        "samples": one.samples,
+    }  # fmt: skip
+
+
+def _quality(merged: Sequence[PullInEpic]) -> dict[str, Any]:
+    latest = sorted(merged, key=lambda one: (one.pull.merged or 0, one.pull.key))
+    coverage = [
+        m for one in latest for m in one.measures if m.kind == "coverage" and m.name.startswith("line")
+    ]
+    tests = [m for one in latest for m in one.measures if m.kind == "tests" and m.name.startswith("tests")]
+    added = [m.change for m in tests if m.change is not None]
+    findings = [in_words(m) for one in latest for m in one.measures if m.kind == "findings"]
+    states = [ci_state(one.checks) for one in latest]
+    known = [state for state in states if state in ("success", "failed")]
+    reverted = [
+        _short(one.pull)
+        for one in latest
+        if one.achievement and one.achievement.left_out_reason.startswith("reverted")
+    ]
+    return {
+        "test_coverage": (
+            {"value": coverage[-1].after, "text": in_words(coverage[-1])} if coverage else _unmeasured("no coverage report")
+        ),
+        "tests_added": (
+            {"value": int(sum(added)), "basis": f"{len(added)} of {len(latest)} merged pull requests had a baseline"}
+            if added
+            else _unmeasured("no test report with a baseline")
+        ),
+        "security_findings": findings,
+        "ci_success_rate": (
+            {"value": known.count("success") / len(known), "n": len(known), "unknown": len(states) - len(known)}
+            if known
+            else _unmeasured("nothing was told of CI")
+        ),
+        "reviewed": {"value": sum(bool(one.pull.reviewers) for one in latest), "n": len(latest)},
+        "reverted": reverted,
+    }  # fmt: skip
+
+
+def _team(
+    pulls: Sequence[PullInEpic], merged: Sequence[PullInEpic], issues: Sequence[Issue]
+) -> dict[str, Any]:
+    makers: dict[str, int] = {}
+    for one in merged:
+        people = one.achievement.people if one.achievement and one.achievement.people else (one.pull.author,)
+        if one.pull.is_bot:
+            continue
+        for name in people:
+            if name:
+                makers[name] = makers.get(name, 0) + 1
+    times = [one.pull.lead_time for one in merged if one.pull.lead_time is not None]
+    reviewers = sorted({name for one in pulls for name in one.pull.reviewers})
+    assignees = sorted({issue.assignee for issue in issues if issue.is_completed and issue.assignee})
+    return {
+        "contributors": sorted(makers),
+        "contributor_count": len(makers),
+        "reviewers": reviewers,
+        "reviews": sum(len(one.pull.reviews) for one in pulls),
+        "assignees": assignees,
+        "lead_time_median": (
+            {"value": median(times), "n": len(times), "unit": "s"}
+            if times
+            else _unmeasured("no pull request tells both ends")
+        ),
+    }
+
+
+def _evidence(
+    pulls: Sequence[PullInEpic], issues: Sequence[Issue], attachments: Sequence[Attachment]
+) -> dict[str, Any]:
+    screenshots: dict[str, str] = {}
+    documents: dict[str, str] = {}
+    for text in (*(one.pull.body for one in pulls), *(issue.description for issue in issues)):
+        found = attached_to(text)
+        screenshots |= {url: title for title, url in found.screenshots if url not in screenshots}
+        documents |= {url: title for title, url in found.documents if url not in documents}
+    for one in attachments:
+        kind = attachment_kind(one.url)
+        if kind == "screenshot":
+            screenshots.setdefault(one.url, one.title)
+        elif kind == "document":
+            documents.setdefault(one.url, one.title)
+    reports = {
+        check.url: check.name
+        for one in pulls
+        for check in sorted(one.checks, key=lambda c: c.key)
+        if check.url and check.conclusion
+    }
+    return {
+        "pr_links": [one.pull.url for one in pulls if one.pull.url],
+        "issue_links": [issue.url for issue in issues if issue.url],
+        "ci_reports": [{"name": name, "url": url} for url, name in sorted(reports.items())],
+        "screenshots": [{"title": title, "url": url} for url, title in sorted(screenshots.items())],
+        "documents": [{"title": title, "url": url} for url, title in sorted(documents.items())],
+    }
+
+
+def _milestones(facts: EpicFacts, issues: Sequence[Issue]) -> list[dict[str, Any]]:
+    """The tracker's milestones, and how far the issues have come (a quarter, half, three quarters, all of them)."""
+    found: list[dict[str, Any]] = [
+        {"name": name, "kind": "tracker", "target": target or None}
+        for _, name, target in sorted(facts.milestones)
+    ]
+    merged = sorted(one.pull.merged for one in facts.pulls if one.pull.merged is not None)
+    if merged:
+        found.append({"name": "first pull request merged", "kind": "reached", "at": iso(merged[0])})
+    counted = [issue for issue in issues if issue.canceled is None]
+    done = sorted(issue.completed for issue in counted if issue.is_completed and issue.completed is not None)
+    if len(counted) >= 2:
+        for share, name in ((0.25, "a quarter"), (0.5, "half"), (0.75, "three quarters"), (1.0, "all")):
+            needed = -(-len(counted) * share // 1)
+            if len(done) >= needed:
+                told = f"{name} of the {len(counted)} issues completed"
+                found.append({"name": told, "kind": "reached", "at": iso(done[int(needed) - 1])})
+    return found
+
+
+def _unmeasured(reason: str) -> dict[str, Any]:
+    return {"value": None, "basis": f"not measured: {reason}"}
+
+
+def iso(at: int | None) -> str | None:
+    """Milliseconds since 1970 as ISO 8601 in UTC, to the second."""
+    if at is None:
+        return None
+    return datetime.fromtimestamp(at / 1000, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+# --- what changed ------------------------------------------------------------------------------------
+
+
+def changes_between(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """(what, before, after) for every number and text that differs; list entries are named by their key."""
+    old = dict(_flat(before or {}))
+    new = dict(_flat(after))
+    return [
+        (name, old.get(name), new.get(name))
+        for name in (*new, *(name for name in old if name not in new))
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _flat(data: Any, path: str = "") -> Iterable[tuple[str, Any]]:
+    if isinstance(data, Mapping):
+        for name, value in data.items():
+            yield from _flat(value, f"{path}.{name}" if path else str(name))
+    elif isinstance(data, list):
+        for number, value in enumerate(data):
+            label = number
+            if isinstance(value, Mapping):
+                label = (
+                    value.get("key")
+                    or value.get("identifier")
+                    or value.get("url")
+                    or value.get("what")
+                    or value.get("name")
+                    or number
+                )
+                yield from _flat(value, f"{path}[{label}]")
+            else:
+                yield f"{path}[{value}]", True
+    else:
+        yield path, data

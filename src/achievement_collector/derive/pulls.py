@@ -1,0 +1,156 @@
+"""What the facts of a pull request add to a change, and who keeps the credit where git was never read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from achievement_collector.derive.conclusions import Category
+from achievement_collector.facts.work import PullRequest
+
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_CLOSES = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
+    r"((?:[\w.-]+/[\w.-]+)?#\d{1,9}|[A-Z][A-Z0-9]{1,9}-\d{1,7}|https?://\S+/issues/\d{1,9})",
+    re.IGNORECASE,
+)  # https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
+_REVERTS = re.compile(r"^\s*Reverts?\s+(?:([\w.-]+/[\w.-]+))?#(\d{1,9})\b", re.IGNORECASE | re.MULTILINE)
+_MARKDOWN_IMAGE = re.compile(r"!\[([^\]\n]{0,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
+_HTML_IMAGE = re.compile(r"<img\b[^>]{0,500}?\bsrc\s*=\s*[\"'](https?://[^\"'\s>]{1,1000})", re.IGNORECASE)
+_MARKDOWN_LINK = re.compile(r"(?<!!)\[([^\]\n]{1,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
+_DOCUMENT = re.compile(
+    r"\.(?:pdf|docx?|odt|pptx?|xlsx?|csv|md|txt)(?:[?#]|$)|://(?:docs\.google\.com|www\.notion\.so|notion\.so|[\w-]+\.notion\.site|www\.figma\.com|figma\.com)/"
+    r"|github\.com/user-attachments/files/|linear\.app/[^/]+/document/",
+    re.IGNORECASE,
+)
+_IMAGE = re.compile(
+    r"\.(?:png|jpe?g|gif|webp|svg|mp4|mov|webm)(?:[?#]|$)|/user-attachments/assets/", re.IGNORECASE
+)
+
+_LABELS: dict[str, Category] = {
+    "bug": Category.BUGFIX, "bugfix": Category.BUGFIX, "fix": Category.BUGFIX, "regression": Category.BUGFIX,
+    "defect": Category.BUGFIX, "incident": Category.BUGFIX,
+    "feature": Category.FEATURE, "enhancement": Category.FEATURE, "improvement": Category.FEATURE,
+    "new feature": Category.FEATURE, "story": Category.FEATURE,
+    "performance": Category.PERFORMANCE, "perf": Category.PERFORMANCE, "optimization": Category.PERFORMANCE,
+    "security": Category.SECURITY, "vulnerability": Category.SECURITY,
+    "refactor": Category.REFACTORING, "refactoring": Category.REFACTORING, "tech debt": Category.REFACTORING,
+    "technical debt": Category.REFACTORING, "cleanup": Category.REFACTORING,
+    "documentation": Category.DOCUMENTATION, "docs": Category.DOCUMENTATION,
+    "test": Category.TESTING, "tests": Category.TESTING, "testing": Category.TESTING, "qa": Category.TESTING,
+    "infrastructure": Category.INFRASTRUCTURE, "infra": Category.INFRASTRUCTURE, "devops": Category.INFRASTRUCTURE,
+    "ci": Category.INFRASTRUCTURE, "ci/cd": Category.INFRASTRUCTURE, "deployment": Category.INFRASTRUCTURE,
+    "build": Category.INFRASTRUCTURE, "observability": Category.INFRASTRUCTURE,
+    "chore": Category.MAINTENANCE, "maintenance": Category.MAINTENANCE, "dependencies": Category.MAINTENANCE,
+}  # fmt: skip
+
+
+def category_of_labels(labels: Sequence[str]) -> tuple[Category, ...]:
+    """The categories that labels name, in their order; ``type: bug`` and ``kind/bug`` are ``bug``."""
+    found: dict[Category, None] = {}
+    for label in labels:
+        name = re.sub(r"^(?:type|kind|category|area|t|c)\s*[:/-]\s*", "", label.strip().lower()).replace(
+            "-", " "
+        )
+        category = _LABELS.get(name)
+        if category is not None:
+            found[category] = None
+    return tuple(found)
+
+
+def closed_issues(body: str) -> tuple[str, ...]:
+    """The issues that a body says it closes, as GitHub reads it."""
+    return tuple(dict.fromkeys(match[1] for match in _CLOSES.finditer(_COMMENT.sub("", body))))[:20]
+
+
+def reverted_number(pull: PullRequest) -> int | None:
+    """The number of the pull request that this one reverts, as GitHub's own button words it."""
+    match = _REVERTS.search(pull.body)
+    if not match or not pull.title.lower().startswith("revert"):
+        return None
+    place = match[1]
+    return int(match[2]) if not place or pull.repository.endswith(f"/{place}") else None
+
+
+class Standing(NamedTuple):
+    """Whether a merged pull request has its credit: ``state`` is credited, reverted or revert."""
+
+    state: str
+    other: int | None = None  # the one that reverted it, or that it reverts
+
+
+def standings(pulls: Sequence[PullRequest]) -> dict[int, Standing]:
+    """The standing of every merged pull request: a revert takes the credit away, its revert gives it back."""
+    merged = sorted(
+        (pull for pull in pulls if pull.merged is not None), key=lambda pull: (pull.merged, pull.number)
+    )
+    known = {pull.number for pull in merged}
+    reverts = {
+        pull.number: target
+        for pull in merged
+        if (target := reverted_number(pull)) is not None and target in known and target != pull.number
+    }
+    found = {pull.number: Standing("credited") for pull in merged}
+    for number, target in reverts.items():
+        found[number] = Standing("revert", target)
+    undone: dict[int, bool] = {}
+    for pull in reversed(merged):  # the latest decides: a revert that is itself reverted takes nothing
+        number = pull.number
+        if number in reverts and not undone.get(number, False):
+            target = reverts[number]
+            undone[target] = True
+            if found[target].state == "credited":
+                found[target] = Standing("reverted", number)
+    return found
+
+
+class Attached(NamedTuple):
+    """What is shown in a body: (title, address) each."""
+
+    screenshots: tuple[tuple[str, str], ...]
+    documents: tuple[tuple[str, str], ...]
+
+
+def attached_to(body: str) -> Attached:
+    """The pictures and documents that a body shows or links."""
+    text = _COMMENT.sub("", body)
+    pictures = {match[2]: match[1] for match in _MARKDOWN_IMAGE.finditer(text)}
+    pictures |= {match[1]: "" for match in _HTML_IMAGE.finditer(text) if match[1] not in pictures}
+    documents: dict[str, str] = {}
+    for match in _MARKDOWN_LINK.finditer(text):
+        if _DOCUMENT.search(match[2]):
+            documents[match[2]] = match[1]
+        elif _IMAGE.search(match[2]):
+            pictures.setdefault(match[2], match[1])
+    return Attached(_pairs(pictures), _pairs(documents))
+
+
+def attachment_kind(url: str) -> str:
+    """screenshot, document or link."""
+    return "screenshot" if _IMAGE.search(url) else "document" if _DOCUMENT.search(url) else "link"
+
+
+def _pairs(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    return tuple((title.strip(), url) for url, title in list(found.items())[:50])
+
+
+def readable_body(body: str, longest: int) -> str:
+    """A body without the comments, check boxes and empty headings of templates, cut at a paragraph."""
+    text = _COMMENT.sub("", body.replace("\r", ""))
+    lines = text.split("\n")
+    kept: list[str] = []
+    for number, line in enumerate(lines):
+        if re.match(r"\s*[-*] \[[ xX]\] ", line):
+            continue
+        if line.startswith("#"):
+            below = next((other for other in lines[number + 1 :] if other.strip()), "#")
+            if below.startswith("#") or re.match(r"\s*[-*] \[[ xX]\] ", below):
+                continue
+        kept.append(line.rstrip())
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+    if len(text) <= longest:
+        return text
+    cut = text[:longest]
+    end = max(cut.rfind("\n\n"), cut.rfind(". ") + 1)
+    return cut[: end if end > longest // 3 else None].rstrip() + " …"
