@@ -80,19 +80,16 @@ def add_achievements(
     scale: float,
     conclusions: Sequence[Conclusion],
 ) -> None:
-    """Stores rows whose keys are not there (remove earlier ones first); ``repository_id`` is None for stated
-    achievements, whose keys hold their ids."""
+    """Stores rows whose keys are not there (remove earlier ones first); ``repository_id`` is None for what belongs to
+    no repository: stated achievements, issues, epics."""
     if not conclusions:
         return
     rows: list[tuple[object, ...]] = []
     skills: list[tuple[object, ...]] = []
     credited: list[tuple[object, ...]] = []
     for number, one in zip(_new_ids(connection, len(conclusions)), conclusions, strict=True):
-        uid = (
-            achievement_uid(repository_uid, one.key)
-            if repository_id is not None
-            else one.key.partition("/")[2]
-        )
+        is_stated = one.kind == AchievementKind.STATED.value  # their keys hold their ids
+        uid = one.key.partition("/")[2] if is_stated else achievement_uid(repository_uid, one.key)
         rows.append(
             (
                 number, uid, repository_id, one.key, one.kind, one.title, one.description, one.category,
@@ -170,6 +167,13 @@ def add_statement(connection: Connection, uid: str, body: Mapping[str, Any], now
     )
 
 
+def remove_statement(connection: Connection, uid: str) -> None:
+    """Deletes a stated achievement with everything people said about it."""
+    remove_by_uid(connection, uid)
+    connection.execute(sa.delete(statements).where(statements.c.uid == uid))
+    connection.execute(sa.delete(edits).where(edits.c.achievement_uid == uid))
+
+
 def statement_of(connection: Connection, uid: str) -> dict[str, Any] | None:
     body = connection.scalar(sa.select(statements.c.body).where(statements.c.uid == uid))
     return json.loads(body) if body else None
@@ -245,6 +249,12 @@ def apply_edits(connection: Connection, repository_id: int | None = None) -> Non
         query = query.where(achievements.c.repository_id == repository_id)
     for uid in connection.scalars(query).all():
         set_edited(connection, uid, {field: value for field, (value, _) in in_force[uid].items()})
+
+
+def apply_edits_of(connection: Connection, uids: Sequence[str]) -> None:
+    """Lays the edits in force over these rows."""
+    for uid, fields in edits_of(connection, uids).items():
+        set_edited(connection, uid, {field: value for field, (value, _) in fields.items()})
 
 
 def set_edited(connection: Connection, uid: str, fields: Mapping[str, Any]) -> None:

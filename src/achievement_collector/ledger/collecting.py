@@ -88,6 +88,22 @@ def add_checkout(
     return StoredCheckout(checkout_id, repository_id, key, "", ())
 
 
+def ensure_repository(connection: Connection, key: str) -> int:
+    """The id of a repository known by its forge, made where no checkout of it was scanned."""
+    found = connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key))
+    if found is not None:
+        return int(found)
+    values = {
+        "key": key,
+        "uid": key,
+        "name": key.rpartition("/")[2],
+        "web_url": f"https://{key}",
+        "object_format": "sha1",
+    }
+    connection.execute(_insert_new(connection, repositories).values(**values))
+    return int(connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key)) or 0)
+
+
 def _find_repository(
     connection: Connection, repository: Repository, roots: Sequence[str]
 ) -> tuple[int | None, str]:

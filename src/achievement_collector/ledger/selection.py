@@ -27,10 +27,14 @@ from achievement_collector.derive.conclusions import (
     SkillKind,
     ValueKind,
 )
-from achievement_collector.derive.evidence import change_evidence, release_evidence
+from achievement_collector.derive.epics import Rolled
+from achievement_collector.derive.evidence import change_evidence, issue_evidence, release_evidence
 from achievement_collector.derive.scores import FORMULA, score
 from achievement_collector.facts import Stamp
+from achievement_collector.facts.observations import Kind
+from achievement_collector.facts.work import PullRequest
 from achievement_collector.ledger.achievements import edits_of
+from achievement_collector.ledger.entities import things
 from achievement_collector.ledger.tables import (
     achievement_credits,
     achievement_skills,
@@ -61,6 +65,7 @@ class Filter:
     min_impact: int | None = None
     text: str | None = None
     without_releases: bool = False
+    without_epics: bool = False
     left_out: bool = False  # only what the rules leave out, instead of what counts
     hidden: bool = False  # hidden ones as well
 
@@ -91,6 +96,8 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         )
     if wanted.without_releases:
         conditions.append(table.kind != AchievementKind.RELEASE.value)
+    if wanted.without_epics:
+        conditions.append(table.kind != AchievementKind.EPIC.value)
     if wanted.skill:
         conditions.append(
             table.id.in_(
@@ -116,13 +123,25 @@ def count_achievements(connection: Connection, wanted: Filter) -> int:
 
 
 def select_achievements(
-    connection: Connection, wanted: Filter, *, limit: int | None = None, order: str = "impact"
+    connection: Connection,
+    wanted: Filter,
+    *,
+    limit: int | None = None,
+    order: str = "impact",
+    after: tuple[int, int, str] | None = None,
 ) -> list[Achievement]:
-    """The achievements by ``impact`` or ``complexity`` (highest first, then newest), or ``newest`` first."""
+    """The achievements by ``impact`` or ``complexity`` (highest first, then newest), or ``newest`` first. ``after`` is
+    the (impact, time in seconds, id) of the last one of the part before; for ``impact`` and ``newest`` only."""
     table = achievements.c
     first = {"impact": [table.impact.desc()], "complexity": [table.complexity.desc()], "newest": []}[order]
     ordering = [*first, table.occurred.desc(), table.uid]
     query = sa.select(achievements).where(*_conditions(wanted)).order_by(*ordering)
+    if after is not None:
+        impact, occurred, uid = after
+        later = sa.or_(table.occurred < occurred, sa.and_(table.occurred == occurred, table.uid > uid))
+        if order == "impact":
+            later = sa.or_(table.impact < impact, sa.and_(table.impact == impact, later))
+        query = query.where(later)
     return _load(connection, connection.execute(query.limit(limit)).all())
 
 
@@ -135,6 +154,60 @@ def find_achievements(connection: Connection, prefix: str, limit: int = 5) -> li
         .limit(limit)
     )
     return _load(connection, connection.execute(query).all())
+
+
+def rolled_pulls(connection: Connection, pulls: Sequence[PullRequest]) -> dict[str, Rolled]:
+    """What pull requests (by key) became, as far as their epic shows it."""
+    if not pulls:
+        return {}
+    by_place: dict[tuple[str, str], str] = {
+        (pull.repository, f"pr/{pull.number}"): pull.key for pull in pulls
+    }
+    moved = {key: str(one.fields["moved_to"]) for one in things(connection, Kind.REPOSITORY, keys=[p.repository for p in pulls])
+             if one.fields.get("moved_to") for key in [one.key]}  # fmt: skip
+    by_place |= {(moved[place], name): key for (place, name), key in list(by_place.items()) if place in moved}
+    rows = connection.execute(
+        sa.select(achievements, repositories.c.key.label("place"))
+        .join(repositories)
+        .where(
+            repositories.c.key.in_({place for place, _ in by_place}),
+            achievements.c.key.in_({name for _, name in by_place}),
+        )
+    ).all()
+    found = {by_place[row.place, row.key]: row for row in rows if (row.place, row.key) in by_place}
+    loaded = {one.id: one for one in _load(connection, list(found.values()))}
+    return {key: _rolled(loaded[row.uid]) for key, row in found.items()}
+
+
+def rolled_by_uid(connection: Connection, uids: Sequence[str]) -> dict[str, Rolled]:
+    rows = (
+        connection.execute(sa.select(achievements).where(achievements.c.uid.in_(list(uids)))).all()
+        if uids
+        else []
+    )
+    return {one.id: _rolled(one) for one in _load(connection, rows)}
+
+
+def credits_of(connection: Connection, uids: Sequence[str]) -> list[tuple[int, int]]:
+    """(signature id, commits) of everybody credited with these achievements."""
+    if not uids:
+        return []
+    table = achievement_credits.c
+    rows = connection.execute(
+        sa.select(table.signature_id, sa.func.sum(table.commits))
+        .join(achievements, achievements.c.id == table.achievement_id)
+        .where(achievements.c.uid.in_(list(uids)))
+        .group_by(table.signature_id)
+        .order_by(table.signature_id)
+    )
+    return [(int(row[0]), int(row[1])) for row in rows]
+
+
+def _rolled(one: Achievement) -> Rolled:
+    return Rolled(
+        one.id, one.title, one.category.category.value, one.impact.value, one.is_counted, one.left_out_reason,
+        tuple(skill.name for skill in one.skills), tuple(credit.person for credit in one.credits),
+    )  # fmt: skip
 
 
 def monthly_counts(connection: Connection, wanted: Filter) -> list[tuple[str, int]]:
@@ -356,6 +429,10 @@ def _evidence(
             previous=detail["previous"],
             changes=detail["changes"],
         )
+    if kind is AchievementKind.ISSUE:
+        return issue_evidence(detail["issue"])
+    if kind is AchievementKind.EPIC:
+        return tuple(Evidence(*item) for item in detail["evidence"])
     return change_evidence(
         web_url,
         anchor=detail["anchor"],
@@ -363,5 +440,8 @@ def _evidence(
         number=row.pull_request,
         released_in=row.released_in,
         issues=detail.get("issues", ()),
-        reviewers=detail.get("reviewers", ()),
+        reviewers=detail.get("reviewers", ()) if "pull" not in detail else (),
+        pull=detail.get("pull"),
+        measures=detail.get("measures", ()),
+        epic=detail.get("epic", ""),
     )

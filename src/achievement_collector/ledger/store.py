@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 
 from achievement_collector.errors import ConfigurationError, LedgerError
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 """The newest migration; a test compares it with ``migrations/versions``."""
 
 _WRITE = "ledger_write"
@@ -28,6 +30,7 @@ class Ledger:
         self.url = url
         self.engine = engine
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._turn = _Turn() if self.is_sqlite else nullcontext()
         self.name = str(url.database) if self.is_sqlite else url.render_as_string(hide_password=True)
 
     @contextmanager
@@ -37,14 +40,24 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection in a transaction that is committed at the end, or rolled back on an error."""
+    def write(self, *, durable: bool = False) -> Iterator[Connection]:
+        """A connection in a transaction that is committed at the end, or rolled back on an error.
+
+        Threads of this process take turns, first come, first served. ``durable`` has SQLite wait until the disk has the
+        data, so that not even a power cut loses it (PostgreSQL always does)."""
         with (
             _clear_errors(self.name),
+            self._turn,
             self.engine.connect().execution_options(**{_WRITE: True}) as connection,
-            connection.begin(),
         ):
-            yield connection
+            if durable and self.is_sqlite:
+                _synchronous(connection, "FULL")
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                if durable and self.is_sqlite:
+                    _synchronous(connection, "NORMAL")
 
     @contextmanager
     def exclusive(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
@@ -58,6 +71,17 @@ class Ledger:
             lock = self._advisory(int.from_bytes(digest[:4]) >> 1, on_wait)
         with lock:
             yield
+
+    @contextmanager
+    def try_exclusive(self, name: str) -> Iterator[bool]:
+        """Like :meth:`exclusive`, but gives False at once where another process holds the lock."""
+        try:
+            with self.exclusive(name, _refuse):
+                yield True
+                return
+        except _HeldElsewhere:
+            pass
+        yield False
 
     @contextmanager
     def _advisory(self, number: int, on_wait: Callable[[], None] | None) -> Iterator[None]:
@@ -74,6 +98,56 @@ class Ledger:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+class _HeldElsewhere(Exception):  # noqa: N818 - an outcome, not a mistake
+    pass
+
+
+def _refuse() -> None:
+    raise _HeldElsewhere
+
+
+class _Turn:
+    """A lock that threads get in the order in which they asked; SQLite's own waiting polls, and favours nobody."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[threading.Event] = deque()
+        self._owner: int | None = None
+        self._depth = 0
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
+        with self._guard:
+            if self._owner == me:
+                self._depth += 1
+                return
+            if self._owner is None:
+                self._owner, self._depth = me, 1
+                return
+            mine = threading.Event()
+            self._waiting.append(mine)
+        mine.wait()
+        with self._guard:
+            self._owner, self._depth = me, 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._guard:
+            self._depth -= 1
+            if self._depth:
+                return
+            if self._waiting:
+                self._owner = -1  # promised to the one that is woken
+                self._waiting.popleft().set()
+            else:
+                self._owner = None
+
+
+def _synchronous(connection: Connection, mode: str) -> None:
+    driver = connection.connection.driver_connection
+    if driver is not None:
+        driver.execute(f"PRAGMA synchronous = {mode}")
 
 
 def ledger_url(address: str) -> URL:

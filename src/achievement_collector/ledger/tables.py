@@ -239,3 +239,146 @@ statements = Table(
     Column("body", Text, nullable=False),  # JSON
     Column("created", BigInteger, nullable=False),
 )
+
+# --- what outside systems told -----------------------------------------------------------------------
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("source", String(20), nullable=False),  # github, linear, deployments
+    Column("delivery", String(200), nullable=False),  # the sender's id of it, the same when sent again
+    Column("event", String(100), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("received", BigInteger, nullable=False),  # milliseconds
+    Column("state", String(12), nullable=False),  # waiting, processed, not_relevant, failed
+    Column("attempts", Integer, nullable=False, default=0),
+    Column("told", Text, nullable=False, default=""),  # what became of it, in words
+    Column("processed", BigInteger),  # milliseconds
+    UniqueConstraint("source", "delivery"),
+    Index(None, "state", "id"),
+)
+
+entities = Table(
+    "entities",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(20), nullable=False),  # facts.observations.Kind
+    Column("key", Text, nullable=False),
+    Column("scope", Text, nullable=False, default=""),  # the key of what it belongs to
+    Column("name", Text, nullable=False, default=""),  # an issue's identifier, an attachment's address
+    Column("registers", Text, nullable=False),  # JSON {field: [milliseconds, value]}
+    Column("changed", BigInteger, nullable=False),  # milliseconds, by our clock
+    UniqueConstraint("kind", "key"),
+    Index(None, "kind", "scope"),
+    Index(None, "kind", "name"),
+)
+
+stale = Table(
+    "stale",
+    metadata,
+    Column("kind", String(20), primary_key=True),  # repository, issue, epic
+    Column("key", Text, primary_key=True),
+    Column("cause", Text, nullable=False, default=""),  # what made it so, first
+    Column("mark", BigInteger, nullable=False),  # grows with each change, so that none is overlooked
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+    Column("changed", BigInteger, nullable=False),
+)
+
+mentions = Table(
+    "mentions",
+    metadata,
+    Column("pull", Text, primary_key=True),
+    Column("word", Text, primary_key=True),  # an epic's or issue's key in lower case, or sha:<sha>
+    Index(None, "word"),
+)
+
+# --- epics -------------------------------------------------------------------------------------------
+
+epic_members = Table(
+    "epic_members",
+    metadata,
+    Column("member", Text, primary_key=True),  # a pull request's or an issue's key
+    Column("epic", Text, primary_key=True),
+    Column("basis", Text, nullable=False),  # what ties them
+    Index(None, "epic"),
+)
+
+epics = Table(
+    "epics",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("source_kind", String(12), nullable=False),
+    Column("source_key", Text, nullable=False, default=""),
+    Column("state", String(12), nullable=False),  # draft, completed, canceled
+    Column("revision", Integer, nullable=False, default=0),  # of its final form; 0 while it is a draft
+    Column("content_hash", String(64), nullable=False, default=""),  # of the final form
+    Column("structure", Text, nullable=False),  # JSON
+    Column("unmet", Text, nullable=False, default="[]"),  # JSON: why it is not complete
+    Column("finalised", BigInteger),  # milliseconds
+    Column("changed", BigInteger, nullable=False),
+)
+
+epic_events = Table(
+    "epic_events",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("epic", Text, nullable=False),
+    Column("recorded", BigInteger, nullable=False),  # milliseconds, by our clock
+    Column("kind", String(30), nullable=False),
+    Column("cause", Text, nullable=False, default=""),
+    Column("told", Text, nullable=False),
+    Column("changes", Text, nullable=False, default="[]"),  # JSON [[what, before, after]]
+    Index(None, "epic", "id"),
+)
+
+epic_versions = Table(
+    "epic_versions",
+    metadata,
+    Column("epic", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("persona", String(20), primary_key=True),
+    Column("text", Text, nullable=False),  # Markdown
+    Column("content_hash", String(64), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kind", String(30), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text, nullable=False),  # JSON
+    Column("created", BigInteger, nullable=False),
+    UniqueConstraint("kind", "subject"),
+)
+
+# --- the server --------------------------------------------------------------------------------------
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),  # separated by spaces
+    Column("created", BigInteger, nullable=False),
+    Column("used", BigInteger),
+    Column("revoked", BigInteger),
+)
+
+servers = Table(
+    "servers",
+    metadata,
+    Column("executor", String(64), primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("seen", BigInteger, nullable=False),  # milliseconds
+)

@@ -1,0 +1,144 @@
+"""The durable inbox: deliveries as they came, and what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from achievement_collector.ledger.tables import deliveries
+
+WAITING, PROCESSED, NOT_RELEVANT, FAILED = "waiting", "processed", "not_relevant", "failed"
+STATES = (WAITING, PROCESSED, NOT_RELEVANT, FAILED)
+
+
+class Incoming(NamedTuple):
+    """A delivery whose signature was found right. ``received`` in milliseconds."""
+
+    source: str
+    delivery: str
+    event: str
+    body: bytes
+    received: int
+
+
+class Delivery(NamedTuple):
+    """A stored delivery."""
+
+    id: int
+    source: str
+    delivery: str
+    event: str
+    received: int
+    state: str
+    attempts: int
+    told: str
+    processed: int | None
+    body: bytes = b""
+
+
+_COLUMNS = [deliveries.c[name] for name in Delivery._fields if name != "body"]
+
+
+def store(connection: Connection, incoming: Sequence[Incoming]) -> None:
+    """Stores deliveries; those that are there already (by source and id) are passed over."""
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(deliveries)
+    connection.execute(
+        insert.on_conflict_do_nothing(index_elements=["source", "delivery"]),
+        [{**one._asdict(), "state": WAITING, "attempts": 0, "told": ""} for one in incoming],
+    )
+
+
+def known(connection: Connection, incoming: Sequence[Incoming]) -> dict[tuple[str, str], str]:
+    """(source, delivery) -> state of those that are stored already."""
+    found: dict[tuple[str, str], str] = {}
+    for source in {one.source for one in incoming}:
+        rows = connection.execute(
+            sa.select(deliveries.c.delivery, deliveries.c.state).where(
+                deliveries.c.source == source,
+                deliveries.c.delivery.in_([one.delivery for one in incoming if one.source == source]),
+            )
+        )
+        found |= {(source, row.delivery): row.state for row in rows}
+    return found
+
+
+def claim(connection: Connection, limit: int) -> list[Delivery]:
+    """The longest waiting deliveries, locked against other processes until the transaction ends."""
+    query = (
+        sa.select(*_COLUMNS, deliveries.c.body)
+        .where(deliveries.c.state == WAITING)
+        .order_by(deliveries.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [Delivery(*tuple(row)) for row in connection.execute(query)]
+
+
+def settle(connection: Connection, results: Sequence[tuple[int, str, str]], now: int) -> None:
+    """Notes what became of deliveries: (id, state, told)."""
+    if results:
+        connection.execute(
+            sa.update(deliveries)
+            .where(deliveries.c.id == sa.bindparam("row"))
+            .values(
+                state=sa.bindparam("new_state"),
+                told=sa.bindparam("new_told"),
+                processed=now,
+                attempts=deliveries.c.attempts + 1,
+            ),
+            [{"row": row, "new_state": state, "new_told": told[:1000]} for row, state, told in results],
+        )
+
+
+def listed(
+    connection: Connection,
+    *,
+    state: str | None = None,
+    source: str | None = None,
+    limit: int = 50,
+    before: int | None = None,
+) -> list[Delivery]:
+    """Deliveries, newest first, without their bodies."""
+    query = sa.select(*_COLUMNS).order_by(deliveries.c.id.desc()).limit(limit)
+    if state:
+        query = query.where(deliveries.c.state == state)
+    if source:
+        query = query.where(deliveries.c.source == source)
+    if before is not None:
+        query = query.where(deliveries.c.id < before)
+    return [Delivery(*tuple(row)) for row in connection.execute(query)]
+
+
+def find(connection: Connection, number: int) -> Delivery | None:
+    row = connection.execute(sa.select(*_COLUMNS, deliveries.c.body).where(deliveries.c.id == number)).first()
+    return Delivery(*tuple(row)) if row else None
+
+
+def retry(connection: Connection, numbers: Sequence[int] | None = None) -> int:
+    """Puts deliveries back to be processed again: those named, else all that failed. Gives how many."""
+    query = sa.update(deliveries).values(state=WAITING, told="")
+    chosen = deliveries.c.state == FAILED if numbers is None else deliveries.c.id.in_(numbers)
+    return int(connection.execute(query.where(chosen)).rowcount)
+
+
+class Depth(NamedTuple):
+    """How many deliveries are in each state, and since when (ms) the longest waiting one waits."""
+
+    counts: dict[str, int]
+    oldest_waiting: int | None
+
+
+def depth(connection: Connection) -> Depth:
+    rows = connection.execute(sa.select(deliveries.c.state, sa.func.count()).group_by(deliveries.c.state))
+    counts = dict.fromkeys(STATES, 0) | {row[0]: int(row[1]) for row in rows}
+    oldest = connection.scalar(
+        sa.select(deliveries.c.received)
+        .where(deliveries.c.state == WAITING)
+        .order_by(deliveries.c.id)
+        .limit(1)
+    )
+    return Depth(counts, oldest)

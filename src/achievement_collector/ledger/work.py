@@ -1,0 +1,170 @@
+"""Pull requests, issues, epics' sources, checks and reports as typed facts, read from what outside systems told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.facts.observations import Kind
+from achievement_collector.facts.work import (
+    Attachment,
+    Check,
+    CiReport,
+    EpicSource,
+    Issue,
+    PullRequest,
+    Review,
+    texts,
+)
+from achievement_collector.ledger.entities import Thing, things
+
+
+def pull_requests(
+    connection: Connection, *, repository: str | None = None, keys: Sequence[str] | None = None
+) -> list[PullRequest]:
+    """Pull requests of a repository, or those named, with their reviews."""
+    scopes = names_of(connection, repository) if repository is not None else None
+    found = list(things(connection, Kind.PULL_REQUEST, scopes=scopes, keys=keys))
+    reviews: dict[str, list[Review]] = {}
+    for one in things(connection, Kind.REVIEW, scopes=[pull.key for pull in found]):
+        told = one.fields
+        reviews.setdefault(one.scope, []).append(
+            Review(one.key, told.get("reviewer", ""), told.get("state", ""), told.get("submitted"))
+        )
+    pulls = [_pull_request(one, tuple(reviews.get(one.key, ()))) for one in found if one.fields.get("number")]
+    return sorted(pulls, key=lambda pull: (pull.repository, pull.number))
+
+
+def names_of(connection: Connection, repository: str) -> list[str]:
+    """The key of a repository and those it had before it was renamed or moved."""
+    found = [repository]
+    moved = {
+        one.key: str(one.fields["moved_to"])
+        for one in things(connection, Kind.REPOSITORY)
+        if one.fields.get("moved_to")
+    }
+    for name in found:
+        found += [old for old, new in moved.items() if new == name and old not in found]
+    return found
+
+
+def _pull_request(one: Thing, reviews: tuple[Review, ...]) -> PullRequest:
+    told = one.fields
+    return PullRequest(
+        repository=one.scope, number=told["number"], title=told.get("title", ""), body=told.get("body", ""),
+        author=told.get("author", ""), author_id=told.get("author_id"), is_bot=bool(told.get("is_bot")),
+        created=told.get("created"), merged=told.get("merged"), closed=told.get("closed"),
+        is_draft=bool(told.get("is_draft")), labels=texts(told.get("labels")), base=told.get("base", ""),
+        base_sha=told.get("base_sha", ""), branch=told.get("branch", ""), head_sha=told.get("head_sha", ""),
+        merge_sha=told.get("merge_sha", ""), additions=told.get("additions"), deletions=told.get("deletions"),
+        files=told.get("files"), commits=told.get("commits"), url=told.get("url", ""),
+        milestone=told.get("milestone", ""), reviews=reviews,
+    )  # fmt: skip
+
+
+def issues(
+    connection: Connection,
+    *,
+    scopes: Sequence[str] | None = None,
+    keys: Sequence[str] | None = None,
+    names: Sequence[str] | None = None,
+) -> list[Issue]:
+    """Issues of Linear by key, by project, by identifier, or all."""
+    found = [
+        one
+        for one in things(connection, Kind.ISSUE, scopes=scopes, keys=keys, names=names)
+        if one.key.startswith("linear/")
+    ]
+    teams = [str(one.fields["team_id"]) for one in found if one.fields.get("team_id")]
+    scales = {
+        one.key: str(one.fields.get("scale", ""))
+        for one in things(connection, Kind.TEAM, keys=[f"linear/{team}" for team in teams])
+    }
+    return [_issue(one, scales) for one in found if one.fields.get("title") is not None]
+
+
+def _issue(one: Thing, scales: dict[str, str]) -> Issue:
+    told = one.fields
+    parent = told.get("parent")
+    project = told.get("project")
+    return Issue(
+        key=one.key, identifier=told.get("identifier", ""), title=told.get("title", ""),
+        description=told.get("description", ""), state=told.get("state", ""), priority=told.get("priority"),
+        estimate=told.get("estimate"), scale=told.get("scale") or scales.get(f"linear/{told.get('team_id')}", ""),
+        labels=texts(told.get("labels")), assignee=told.get("assignee") or "",
+        assignee_email=told.get("assignee_email", ""), creator=told.get("creator", ""), team=told.get("team", ""),
+        project=f"linear/{project}" if project else "", parent=f"linear/{parent}" if parent else "",
+        branch=told.get("branch", ""), created=told.get("created"), started=told.get("started"),
+        completed=told.get("completed"), canceled=told.get("canceled"), url=told.get("url", ""),
+        is_removed=bool(told.get("removed")),
+    )  # fmt: skip
+
+
+def epic_sources(connection: Connection, kind: str) -> list[EpicSource]:
+    """Everything that is an epic outside: ``kind`` is project, initiative or issue (those that have sub-issues)."""
+    if kind == "issue":
+        known = list(things(connection, Kind.ISSUE))
+        parents = {f"linear/{one.fields['parent']}" for one in known if one.fields.get("parent")}
+        found = [_source("issue", one) for one in known if one.key in parents]
+    else:
+        found = [_source(kind, one) for one in things(connection, Kind(kind))]
+    return [*found, *local_epics(connection)]
+
+
+def local_epics(connection: Connection) -> list[EpicSource]:
+    return [_source("local", one) for one in things(connection, Kind.EPIC)]
+
+
+def _source(kind: str, one: Thing) -> EpicSource:
+    told = one.fields
+    slug = told.get("identifier", "") if kind == "issue" else told.get("slug", "")
+    return EpicSource(
+        kind=kind, key=one.key, title=told.get("title") or "", description=told.get("description") or "",
+        status=told.get("status") or told.get("state") or "", lead=told.get("lead") or told.get("assignee") or "",
+        created=told.get("created"), started=told.get("started"), completed=told.get("completed"),
+        canceled=told.get("canceled"), url=told.get("url", ""), slug=slug or "",
+        initiatives=texts(told.get("initiatives")), is_removed=bool(told.get("removed")),
+    )  # fmt: skip
+
+
+def checks(connection: Connection, repository: str, shas: Iterable[str]) -> list[Check]:
+    """What CI said about commits of a repository."""
+    scopes = [f"{place}@{sha}" for sha in shas if sha for place in names_of(connection, repository)]
+    return [
+        Check(
+            one.key, told.get("name", ""), told.get("sha", ""), told.get("conclusion") or "", told.get("started"),
+            told.get("completed"), told.get("url", ""), told.get("attempt") or 1,
+        )
+        for one in things(connection, Kind.CHECK, scopes=scopes)
+        for told in [one.fields]
+    ]  # fmt: skip
+
+
+def ci_reports(connection: Connection, repository: str) -> list[CiReport]:
+    """Every report that CI handed in for a repository, oldest first."""
+    found = [
+        _ci_report(one) for one in things(connection, Kind.CI_REPORT, scopes=names_of(connection, repository))
+    ]
+    return sorted(found, key=lambda one: (one.at, one.key))
+
+
+def _ci_report(one: Thing) -> CiReport:
+    told: dict[str, Any] = one.fields
+    return CiReport(
+        one.key, one.scope, told.get("sha", ""), told.get("kind", ""), told.get("name", ""), told.get("body") or {},
+        one.said.get("body", 0), told.get("branch") or "", told.get("base") or "", told.get("pull_request"),
+        told.get("url") or "",
+    )  # fmt: skip
+
+
+def attachments(
+    connection: Connection, *, issues: Sequence[str] | None = None, urls: Sequence[str] | None = None
+) -> list[Attachment]:
+    """Attachments of the issues named, or of these addresses; removed ones are left out."""
+    return [
+        Attachment(one.key, one.scope, one.fields.get("url", ""), one.fields.get("title", ""))
+        for one in things(connection, Kind.ATTACHMENT, scopes=issues, names=urls)
+        if not one.fields.get("removed")
+    ]
