@@ -9,7 +9,7 @@ from types import FrameType
 import typer
 
 from achievement_collector import __version__
-from achievement_collector.cli import export, hook, people, record, scan
+from achievement_collector.cli import config, epic, export, hook, live, people, record, scan
 from achievement_collector.errors import CollectorError
 
 app = typer.Typer(
@@ -24,6 +24,9 @@ record.add_to(app)
 people.add_to(app)
 export.add_to(app)
 hook.add_to(app)
+epic.add_to(app)
+live.add_to(app)
+config.add_to(app)
 
 
 def _show_version(wanted: bool) -> None:

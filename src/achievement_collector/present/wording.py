@@ -63,3 +63,17 @@ def periods(months: Sequence[tuple[str, int]], most: int = 48) -> tuple[tuple[tu
     for month, count in months:
         years[month[:4]] = years.get(month[:4], 0) + count
     return tuple(years.items()), "year"
+
+
+def synced_in_words(done: object) -> str:
+    """What a poll came to: counts of what was read and changed, and why it stopped, if it did."""
+    from dataclasses import asdict, is_dataclass
+
+    data = asdict(done) if is_dataclass(done) and not isinstance(done, type) else {}
+    changed = {kind: count for kind, count in dict(data.get("changed") or {}).items() if count}
+    told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in changed.items())
+    text = f"changed: {told}" if told else "nothing new"
+    text += f" ({data.get('requests', 0):,} requests)"
+    if data.get("stopped"):
+        text += f"; stopped: {data['stopped']}"
+    return text

@@ -20,7 +20,14 @@ def quick_basis(ledger: Ledger, settings: Settings) -> str:
     ]
     with ledger.read() as connection:
         decisions = [one.id for one in ledger_people.decisions_in_force(connection)]
-    told = (RULES_VERSION, settings.min_lines, own, decisions)
+    told = (
+        RULES_VERSION,
+        settings.min_lines,
+        settings.min_changes,
+        settings.require_epic_link,
+        own,
+        decisions,
+    )
     return hashlib.sha1(repr(told).encode(), usedforsecurity=False).hexdigest()[:12]
 
 

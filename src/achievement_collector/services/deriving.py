@@ -14,10 +14,11 @@ import os
 import signal
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from multiprocessing import get_context
 
 from sqlalchemy.engine import Connection
@@ -34,18 +35,24 @@ from achievement_collector.derive.achievements import (
 from achievement_collector.derive.categories import DECLARED, ChangeText, features_of
 from achievement_collector.derive.category_model import RepositoryStyle
 from achievement_collector.derive.changes import ChangeDraft, State, group_changes, title_of
+from achievement_collector.derive.ci_comparison import Measure, compare
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.credit import settle_credit
 from achievement_collector.derive.history import History
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.messages import parse_header
+from achievement_collector.derive.pull_achievements import conclude_pull, join_pulls
+from achievement_collector.derive.pulls import standings
 from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release
 from achievement_collector.derive.releases import Release, find_releases, first_releases
 from achievement_collector.derive.scores import Scale, calibrate
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts import Signature, Tag, body_of
+from achievement_collector.facts.work import CiReport, PullRequest
 from achievement_collector.ledger import achievements as conclusions
-from achievement_collector.ledger import reading
+from achievement_collector.ledger import epics as ledger_epics
+from achievement_collector.ledger import reading, work
+from achievement_collector.ledger.collecting import SignatureIds
 from achievement_collector.ledger.reading import StoredRepository
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.currency import quick_basis
@@ -83,16 +90,41 @@ def derive_repository(
     """
     with ledger.read() as connection:
         place = next(one for one in reading.stored_repositories(connection) if one.id == repository_id)
+        told = Told(
+            work.pull_requests(connection, repository=place.key),
+            work.ci_reports(connection, place.key),
+            ledger_epics.epics_of_pulls(connection, place.key),
+        )
+    if told.pulls:
+        with ledger.write() as connection:  # authors that no commit has shown yet
+            SignatureIds(connection).add(connection, [author_of(pull) for pull in told.pulls if pull.author])
+    with ledger.read() as connection:
         ids = {who: number for number, who in reading.all_signatures(connection).items()}
         people = {number: who for who, number in ids.items()}
         tags = reading.stored_tags(connection, repository_id, people)
-        basis = _basis(place, tags, settings, kinds, ids)
+        basis = _basis(place, tags, settings, kinds, ids, told)
         if not everything and mainline is None and place.derived_from.partition(" ")[2] == basis:
             return Derived()
-        work = _Work(ledger, place, settings, rules, kinds, ids, people, tags, mainline)
-        work.group(connection)
+        derivation = _Work(ledger, place, settings, rules, kinds, ids, people, tags, mainline, told)
+        derivation.group(connection)
     basis = f"{quick_basis(ledger, settings)} {basis}" if mainline is None else ""
-    return work.run(basis, everything=everything, advanced=advanced)
+    return derivation.run(basis, everything=everything, advanced=advanced)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What forges and CI told of a repository; ``epics`` maps pull requests' keys to the epic they belong to."""
+
+    pulls: Sequence[PullRequest] = ()
+    reports: Sequence[CiReport] = ()
+    epics: Mapping[str, str] = field(default_factory=dict)
+
+
+def author_of(pull: PullRequest) -> Signature:
+    """The signature of a pull request's author: the forge's own noreply address, by which identities are joined."""
+    host = pull.repository.split("/", 1)[0]
+    number = f"{pull.author_id}+" if pull.author_id is not None else ""
+    return Signature(pull.author, f"{number}{pull.author}@users.noreply.{host}")
 
 
 def _basis(
@@ -101,6 +133,7 @@ def _basis(
     settings: Settings,
     kinds: dict[Signature, AuthorKind],
     ids: dict[Signature, int],
+    outside: Told,
 ) -> str:
     """A digest of everything that the conclusions on a repository rest on."""
     told = (
@@ -118,6 +151,8 @@ def _basis(
             for who, kind in kinds.items()
             if kind is not AuthorKind.PERSON and who in ids
         ),
+        (outside.pulls, outside.reports, sorted(outside.epics.items())) if outside.pulls else (),
+        (settings.min_changes, settings.require_epic_link),
     )
     return hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
@@ -136,6 +171,7 @@ class _Work:
         people: dict[int, Signature],
         tags: Sequence[Tag],
         mainline: Sequence[str] | None,
+        told: Told,
     ) -> None:
         self.ledger = ledger
         self.place = place
@@ -143,7 +179,19 @@ class _Work:
         self.tags = tags
         self.mainline = mainline if mainline is not None else place.mainline
         self.is_partial = mainline is not None
-        self.rules = Rules(settings.min_lines, authors, kinds, ids, RepositoryStyle())
+        self.rules = Rules(
+            settings.min_lines,
+            authors,
+            kinds,
+            ids,
+            RepositoryStyle(),
+            min_changes=settings.min_changes,
+            require_epic=settings.require_epic_link,
+        )
+        self.told = told
+        self.pulls: dict[int, PullRequest] = {}  # those that git shows, by number
+        self.elsewhere: list[PullRequest] = []  # merged, and in no commit that was read
+        self.measures: dict[int, tuple[Measure, ...]] = {}
         self.history = History()
         self.row_ids = array("q")
         self.drafts: list[ChangeDraft] = []
@@ -171,8 +219,23 @@ class _Work:
         released = {release.tag.name: release.tag.target for release in (*self.releases, *early)}
         branches = {} if self.is_partial else self._unmerged_branches()
         self.drafts = group_changes(self.history, self.mainline, released, branches)
+        self.pulls = join_pulls(self.history, self.drafts, self.told.pulls)
+        if not self.is_partial:
+            self.elsewhere = [
+                pull for pull in self.told.pulls if pull.merged is not None and pull.number not in self.pulls
+            ]
+        self._measure()
         settle_credit(self.history, self.drafts)
         self.first = first_releases(self.history, self.releases)
+
+    def _measure(self) -> None:
+        """What CI measured of each merged pull request."""
+        if not self.told.reports:
+            return
+        for pull in (*self.pulls.values(), *self.elsewhere):
+            found = pull_measures(pull, self.told.reports)
+            if found:
+                self.measures[pull.number] = found
 
     def _unmerged_branches(self) -> dict[str, str]:
         mainline = set(self.mainline)
@@ -205,8 +268,17 @@ class _Work:
             len(draft.reverted_commits),
             self.released_in(draft),
             self.place.shallow and any(history.shas[n] in self.place.shallow for n in draft.commits),
+            *self._told_of(draft.number),
         )
         return hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+    def _told_of(self, number: int | None) -> tuple[object, ...]:
+        """What forge and CI told of a change, as part of its fingerprint; nothing for most."""
+        pull = self.pulls.get(number) if number is not None else None
+        if pull is None:
+            return ()
+        rules = (self.rules.min_changes, self.rules.require_epic)
+        return (pull, self.measures.get(pull.number), self.told.epics.get(pull.key), rules)
 
     def kind_of_author(self, number: int) -> str:
         return self.rules.kinds[self.people[self.history.authors[number]]].value[0]
@@ -223,7 +295,14 @@ class _Work:
             for number, draft in enumerate(self.drafts)
             if everything or draft.key not in stored or stored[draft.key].fingerprint != prints[draft.key]
         ]
-        redone = {self.drafts[number].key for number in wanted}
+        lonely = self._conclude_elsewhere()
+        prints |= {one.key: one.fingerprint for one in lonely}
+        lonely = [
+            one
+            for one in lonely
+            if everything or one.key not in stored or stored[one.key].fingerprint != one.fingerprint
+        ]
+        redone = {self.drafts[number].key for number in wanted} | {one.key for one in lonely}
         gone = [row.id for key, row in stored.items() if key not in prints]
         lasting = [row for key, row in stored.items() if key in prints and key not in redone]
         scale = Scale(self.place.impact_scale, self.place.impact_scale_basis)
@@ -232,7 +311,7 @@ class _Work:
             conclusions.note_derivation(connection, self.place.id, derived_from="")
             conclusions.remove_achievements(connection, gone)
         done = 0
-        for part in self._concluded(wanted, prints):
+        for part in chain(self._concluded(wanted, prints), [lonely] if lonely else []):
             totals += [(one.occurred, one.raw_impact) for one in part if one.is_counted]
             outdated = [stored[one.key].id for one in part if one.key in stored]
             with self.ledger.write() as connection:  # a stop leaves each change as it was or as it is now
@@ -243,7 +322,22 @@ class _Work:
             done += len(part)
             advanced(done, len(wanted))
         self._finish(basis, totals, scale)
-        return Derived(len(wanted), len(gone), len(self.drafts))
+        return Derived(len(wanted) + len(lonely), len(gone), len(prints))
+
+    def _conclude_elsewhere(self) -> list[Conclusion]:
+        """Merged pull requests that are in no commit that was read."""
+        standing = standings([*self.told.pulls]) if self.elsewhere else {}
+        found = []
+        for pull in self.elsewhere:
+            measures, epic = self.measures.get(pull.number, ()), self.told.epics.get(pull.key, "")
+            told = (RULES_VERSION, self.rules.min_lines, self.rules.min_changes, self.rules.require_epic, pull, measures, epic,
+                    standing[pull.number])  # fmt: skip
+            digest = hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+            author = self.rules.ids.get(author_of(pull)) if pull.author else None
+            found.append(
+                conclude_pull(pull, standing[pull.number], self.rules, author, measures, epic, digest)
+            )
+        return found
 
     def _finish(self, basis: str, totals: list[tuple[int, float]], scale: Scale) -> None:
         new_scale = calibrate([raw for _, raw in sorted(totals)])
@@ -326,11 +420,18 @@ class _Work:
                     draft.branch,
                     self.released_in(draft),
                     prints[draft.key],
+                    *self._outside(draft.number),
                 ),
                 self.rules,
             )
             found.append(one)
         return found
+
+    def _outside(self, number: int | None) -> tuple[PullRequest | None, tuple[Measure, ...], str]:
+        pull = self.pulls.get(number) if number is not None else None
+        if pull is None:
+            return None, (), ""
+        return pull, self.measures.get(pull.number, ()), self.told.epics.get(pull.key, "")
 
     def _learn_style(self) -> None:
         """Learns from the earliest typed changes; how many grows in steps, so that one more typed commit
@@ -390,6 +491,15 @@ class _Work:
             1.0,
             list(found.values()),
         )
+
+
+def pull_measures(pull: PullRequest, reports: Sequence[CiReport]) -> tuple[Measure, ...]:
+    """What CI measured of a pull request, against its base branch."""
+    shas = {pull.head_sha, pull.merge_sha} - {""}
+    own = [one for one in reports if one.pull_request == pull.number or one.sha in shas]
+    if any(one.pull_request == pull.number for one in own):  # what was measured before the merge says most
+        own = [one for one in own if one.pull_request == pull.number]
+    return compare(own, reports, pull.base, pull.base_sha) if own else ()
 
 
 def _uses_types(types: Sequence[str]) -> bool:

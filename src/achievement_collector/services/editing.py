@@ -17,6 +17,7 @@ from achievement_collector.config import Settings
 from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.achievements import Conclusion
 from achievement_collector.derive.conclusions import AchievementKind, Category, Role, SkillKind
+from achievement_collector.derive.identity import parse_signature
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts import Signature
 from achievement_collector.ledger import achievements as conclusions
@@ -126,6 +127,19 @@ def add_statement(ledger: Ledger, statement: Statement, now: datetime, settings:
     return uid
 
 
+def remove_or_hide(ledger: Ledger, prefix: str, settings: Settings, now: int) -> tuple[str, bool]:
+    """Takes an achievement out of every list: a stated one is deleted, one that was derived is hidden, since its facts
+    stay. Gives its id, and whether it was deleted."""
+    with ledger.write() as connection:
+        uid = one_achievement(connection, prefix).id
+        if conclusions.statement_of(connection, uid) is not None:
+            conclusions.remove_statement(connection, uid)
+            return uid, True
+        conclusions.add_edit(connection, uid, "hidden", True, now)
+        conclusions.set_edited(connection, uid, {"hidden": True})
+    return uid, False
+
+
 def conclude_statement(uid: str, body: Mapping[str, Any]) -> Conclusion:
     """The row of a stated achievement; everything in it is the person's word and marked so."""
     said = f"stated by {body['stated_by']} on {body['stated']}"
@@ -170,6 +184,9 @@ def _whose(connection: Connection, person: str | None) -> tuple[int, str]:
     """(signature id, name) of the person a statement is about."""
     if person:
         found = ledger_people.find_people(connection, person)
+        given = parse_signature(person)
+        if not found and given:  # a person whom no repository has shown yet
+            return SignatureIds(connection).add(connection, [given])[given], given.name
         if not found:
             raise NotFoundError(f"nobody in the ledger matches {person!r}; people list shows who is known")
         if len(found) > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -76,13 +78,65 @@ def list_achievements(
             selection.select_achievements(
                 connection, wanted, limit=limit, order="newest" if newest_first else "impact"
             ),
-            selection.count_achievements(connection, wanted),
+            selection.count_achievements(
+                connection, wanted if wanted.kind == "epic" else replace(wanted, without_epics=True)
+            ),
             left_out,
             bots,
             len(places),
             words,
             tuple(place.key for place in places if not place.is_complete or not place.derived_from),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a selection in its order; ``next`` is the cursor of the part that follows, empty at the end."""
+
+    achievements: list[Achievement]
+    next: str
+
+
+def page_of_achievements(
+    ledger: Ledger, query: Query, now: datetime, *, limit: int, order: str = "impact", cursor: str = ""
+) -> Page:
+    """A page of the selection by ``impact`` (highest first, then newest) or ``newest``. A cursor stays right when
+    achievements come and go between two pages: none that stays is skipped or shown twice."""
+    after = _decoded(cursor, order) if cursor else None
+    with ledger.read() as connection:
+        wanted, _ = _filter(connection, query, now)
+        found = selection.select_achievements(connection, wanted, limit=limit + 1, order=order, after=after)
+    more = len(found) > limit
+    found = found[:limit]
+    return Page(found, _encoded(found[-1], order) if more else "")
+
+
+def _encoded(last: Achievement, order: str) -> str:
+    place = [order, last.impact.value, int(last.occurred.timestamp()), last.id]
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str, order: str) -> tuple[int, int, str]:
+    try:
+        told, impact, occurred, uid = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        place = (int(impact), int(occurred), str(uid))
+    except (ValueError, TypeError, RecursionError):
+        told, place = "", (0, 0, "")
+    if told != order or abs(place[0]) > 10**6 or abs(place[1]) > 2**62:
+        raise CollectorError("the cursor is none that this list gave; begin without one")
+    return place
+
+
+def skills_of_selection(ledger: Ledger, query: Query, now: datetime) -> list[SkillUse]:
+    """Skills of a selection, most used first."""
+    with ledger.read() as connection:
+        wanted, _ = _filter(connection, query, now)
+        return [
+            SkillUse(name, SkillKind(kind), count, _day(first), _day(last))
+            for name, kind, count, first, last in selection.skill_counts(
+                connection, replace(wanted, without_epics=True)
+            )
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +198,8 @@ def build_record(
     """
     with ledger.read() as connection:
         wanted, words = _filter(connection, query, now)
+        if wanted.kind != "epic":
+            wanted = replace(wanted, without_epics=True)  # they gather what is here already
         chosen = replace(wanted, without_releases=True) if releases_apart else wanted
         found = selection.select_achievements(connection, chosen, limit=top, order=order)
         if releases_apart and wanted.kind in (None, "release"):

@@ -102,6 +102,11 @@ def scan(
                 )
                 for number in dict.fromkeys(stale)
             }
+            from achievement_collector.services.live import note_scan
+
+            for one in found:
+                if one.collected and one.collected.repository_id in done:
+                    note_scan(ledger, one.collected.repository_key, now * 1000)
             found = [
                 replace(one, derived=done.get(one.collected.repository_id)) if one.collected else one
                 for one in found

@@ -1,0 +1,1 @@
+"""The HTTP face: webhooks, the API, health and metrics."""

@@ -1,0 +1,60 @@
+"""Who may ask for what: bearer tokens with scopes.
+
+A server bound to a loopback address that has neither ACHIEVEMENT_COLLECTOR_TOKEN nor a token in its ledger is open to this
+machine; everything else needs a token. Requests whose Host header names another machine are refused, so that no web page
+can reach an open server by a name of its own (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.exceptions import HTTPException
+
+from achievement_collector.api.state import state_of
+from achievement_collector.services.tokens import has_tokens, scopes_of
+
+_bearer = HTTPBearer(auto_error=False, description="A token made with: achievement-collector token create")
+
+
+def needs(scope: str) -> Callable[..., Awaitable[None]]:
+    """A dependency that lets a request pass that may do ``scope`` (read, write or ingest)."""
+
+    async def check(
+        request: Request, given: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+    ) -> None:
+        state = state_of(request)
+        if given is None:
+            if (
+                state.is_loopback
+                and not state.settings.api_token
+                and not await run_in_threadpool(has_tokens, state.ledger)
+            ):
+                return
+            raise HTTPException(
+                401, "a token is needed: Authorization: Bearer ...", {"WWW-Authenticate": "Bearer"}
+            )
+        scopes = await run_in_threadpool(
+            scopes_of, state.ledger, given.credentials, state.settings.api_token, state.clock()
+        )
+        if scopes is None:
+            raise HTTPException(401, "the token is unknown or revoked", {"WWW-Authenticate": "Bearer"})
+        if scope not in scopes:
+            raise HTTPException(403, f"the token may not {scope}; it is for {', '.join(scopes)}")
+
+    return check
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address to bind to is reached from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,384 @@
+"""``serve``, ``track``, ``sync``, ``inbox``, ``token`` and ``ci``: live collection."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from achievement_collector.cli import options
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(serve)
+    app.command()(track)
+    sync = typer.Typer(help="Ask GitHub and Linear for what is new: github, linear.", no_args_is_help=True)
+    sync.command("github")(sync_github)
+    sync.command("linear")(sync_linear)
+    app.add_typer(sync, name="sync")
+    inbox = typer.Typer(help="Deliveries of webhooks: list, show, retry.", no_args_is_help=True)
+    inbox.command("list")(inbox_list)
+    inbox.command("show")(inbox_show)
+    inbox.command("retry")(inbox_retry)
+    app.add_typer(inbox, name="inbox")
+    token = typer.Typer(help="Tokens of the API: create, list, revoke.", no_args_is_help=True)
+    token.command("create")(token_create)
+    token.command("list")(token_list)
+    token.command("revoke")(token_revoke)
+    app.add_typer(token, name="token")
+    ci = typer.Typer(help="Measures of CI: ingest.", no_args_is_help=True)
+    ci.command("ingest")(ci_ingest)
+    app.add_typer(ci, name="ci")
+
+
+def _needs_server_packages() -> None:
+    from achievement_collector.errors import ConfigurationError
+
+    try:
+        import dbos  # noqa: F401
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError:
+        raise ConfigurationError(
+            "this needs more packages: pip install 'achievement-collector[server]'"
+        ) from None
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes a free one.")] = 8000,
+    database: options.Database = None,
+) -> None:
+    """Take in webhooks, serve the API, and keep epics and achievements up to date."""
+    _needs_server_packages()
+    import signal
+
+    from achievement_collector.api.server import serve as run
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server ends by itself
+    run(options.settings(database), host, port)
+
+
+def track(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Repositories to watch; default: GIT_REPO_PATH, else this folder.", show_default=False
+        ),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="One round, then stop.")] = False,
+    interval: Annotated[float, typer.Option(min=1, help="Seconds between two looks at git.")] = 30.0,
+    database: options.Database = None,
+) -> None:
+    """Watch git, GitHub and Linear without a server: what is new is recorded until you stop it."""
+    _needs_server_packages()
+    from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.workflows.tracking import Tracker
+
+    in_force = options.settings(database)
+    chosen = paths or ([Path(in_force.repository)] if in_force.repository else [Path()])
+    tracker = Tracker(
+        open_ledger(in_force.database), in_force, chosen, interval, lambda told: typer.echo(told, err=True)
+    )
+    tracker.once() if once else tracker.run()
+
+
+# --- sync --------------------------------------------------------------------------------------------
+
+
+def sync_github(
+    repositories: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="OWNER/REPO", help="Default: GITHUB_REPOSITORIES.", show_default=False),
+    ] = None,
+    database: options.Database = None,
+) -> None:
+    """Bring pull requests, reviews, issues, runs, deployments and releases of repositories up to date."""
+    from achievement_collector.errors import ConfigurationError
+    from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.services.polling import poll_github
+
+    in_force = options.settings(database)
+    chosen = repositories or list(in_force.github_repositories)
+    if not chosen:
+        raise ConfigurationError("name a repository (OWNER/REPO), or set GITHUB_REPOSITORIES")
+    ledger = open_ledger(in_force.database)
+    for repository in chosen:
+        with _Progress(repository) as progress:
+            done = poll_github(ledger, in_force, repository, _now(), progress)
+        _tell(repository, done)
+    _conclude(ledger, in_force)
+
+
+def sync_linear(database: options.Database = None) -> None:
+    """Bring issues, projects and initiatives of Linear up to date, and link pull requests back there."""
+    from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.services.linking_back import link_back
+    from achievement_collector.services.polling import poll_linear
+
+    in_force = options.settings(database)
+    ledger = open_ledger(in_force.database)
+    with _Progress("Linear") as progress:
+        done = poll_linear(ledger, in_force, _now(), progress)
+    _tell("Linear", done)
+    _conclude(ledger, in_force)
+    linked = link_back(ledger, in_force, _now())
+    if linked:
+        typer.echo(f"Linear: {linked} pull requests linked to their issues")
+
+
+class _Progress:
+    """A line that is drawn over on a terminal, and nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        import sys
+
+        self._name = name
+        self._is_shown = sys.stderr.isatty()
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            typer.echo("\r\x1b[K", nl=False, err=True)
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        if self._is_shown:
+            of = f" of {total:,}" if total else ""
+            typer.echo(f"\r\x1b[K{self._name}: {stage} {done:,}{of}", nl=False, err=True)
+
+
+def _tell(name: str, done: object) -> None:
+    from achievement_collector.present.wording import synced_in_words
+
+    typer.echo(f"{name}: {synced_in_words(done)}")
+
+
+def _conclude(ledger: object, in_force: object) -> None:
+    from achievement_collector.config import Settings
+    from achievement_collector.ledger.store import Ledger
+    from achievement_collector.services.intake import process_waiting
+    from achievement_collector.services.live import bring_up_to_date
+
+    assert isinstance(ledger, Ledger)
+    assert isinstance(in_force, Settings)
+    while process_waiting(ledger, in_force, _now(), limit=100).total:
+        pass
+    done = bring_up_to_date(ledger, in_force, _now)
+    if done.epics or done.repositories:
+        typer.echo(
+            f"brought up to date: {done.repositories} repositories, {done.issues} issues, {done.epics} epics"
+        )
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+# --- inbox -------------------------------------------------------------------------------------------
+
+
+def inbox_list(
+    state: Annotated[
+        str | None, typer.Option(help="Only waiting, processed, not_relevant or failed.", show_default=False)
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only github, linear or deployments.", show_default=False)
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many.")] = 30,
+    as_json: options.AsJson = False,
+    database: options.Database = None,
+) -> None:
+    """Show what came in, newest first, and what became of it."""
+    from achievement_collector.derive.epics import iso
+    from achievement_collector.ledger import inbox
+    from achievement_collector.services.intake import list_deliveries
+
+    ledger = options.open_existing(database)
+    found = list_deliveries(ledger, state=state, source=source, limit=limit)
+    with ledger.read() as connection:
+        counts = inbox.depth(connection).counts
+    if as_json:
+        import json
+
+        listed = [
+            {**one._asdict(), "body": None, "received": iso(one.received), "processed": iso(one.processed)}
+            for one in found
+        ]
+        typer.echo(json.dumps({"counts": counts, "deliveries": listed}, indent=2, ensure_ascii=False))
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    from achievement_collector.present.printable import one_line
+    from achievement_collector.present.terminal import console
+
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for column in ("id", "received", "source", "event", "state", "what became of it"):
+        table.add_column(column, no_wrap=column != "what became of it", overflow="ellipsis")
+    for one in found:
+        cells = [str(one.id), iso(one.received) or "", one.source, one.event, one.state, one.told]
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    screen = console()
+    screen.print(table)
+    screen.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
+
+
+def inbox_show(
+    number: Annotated[int, typer.Argument(metavar="ID", min=0)], database: options.Database = None
+) -> None:
+    """Show one delivery with its body, as it came."""
+    import contextlib
+    import json
+
+    from achievement_collector.derive.epics import iso
+    from achievement_collector.present.printable import printable
+    from achievement_collector.services.intake import show_delivery
+
+    one = show_delivery(options.open_existing(database), number)
+    body = one.body.decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, RecursionError):
+        body = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
+    typer.echo(printable(
+        f"{one.source} {one.event} {one.delivery}\nreceived {iso(one.received)}, {one.state} after {one.attempts} attempts"
+        f"\n{one.told}\n\n{body}"
+    ))  # fmt: skip
+
+
+def inbox_retry(
+    numbers: Annotated[
+        list[int] | None, typer.Argument(metavar="ID", help="Default: all that failed.", show_default=False)
+    ] = None,
+    database: options.Database = None,
+) -> None:
+    """Process deliveries again: those named, or all that failed."""
+    from achievement_collector.services.intake import retry_deliveries, show_delivery
+
+    in_force = options.settings(database)
+    ledger = options.open_existing(database)
+    for number in numbers or ():
+        show_delivery(ledger, number)
+    count = retry_deliveries(ledger, numbers or None)
+    typer.echo(f"{count:,} to be processed again")
+    _conclude(ledger, in_force)
+
+
+# --- tokens ------------------------------------------------------------------------------------------
+
+
+def token_create(
+    name: Annotated[str, typer.Argument(help="What it is for.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, write or ingest; may be repeated. Default: read.")
+    ] = None,
+    database: options.Database = None,
+) -> None:
+    """Make a token. It is shown this once and stored as a hash only."""
+    from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.services.tokens import create_token
+
+    ledger = open_ledger(options.settings(database).database)
+    text = create_token(ledger, name, scope or ["read"], _now())
+    typer.echo("this is shown once:", err=True)
+    typer.echo(text)
+
+
+def token_list(as_json: options.AsJson = False, database: options.Database = None) -> None:
+    """Show the tokens there are (never their text)."""
+    from achievement_collector.derive.epics import iso
+    from achievement_collector.present.printable import one_line
+    from achievement_collector.services.tokens import list_tokens
+
+    found = list_tokens(options.open_existing(database))
+    if as_json:
+        import json
+
+        data = [
+            {**one._asdict(), "created": iso(one.created), "used": iso(one.used), "revoked": iso(one.revoked)}
+            for one in found
+        ]
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    for one in found:
+        state = f"revoked {iso(one.revoked)}" if one.revoked else f"last used {iso(one.used) or 'never'}"
+        typer.echo(
+            one_line(f"{one.id}  {one.name}  ({', '.join(one.scopes)})  made {iso(one.created)}, {state}")
+        )
+    if not found:
+        typer.echo("there are no tokens; make one with: achievement-collector token create NAME")
+
+
+def token_revoke(
+    number: Annotated[int, typer.Argument(metavar="ID", min=0)], database: options.Database = None
+) -> None:
+    """Make a token useless, at once."""
+    from achievement_collector.services.tokens import revoke_token
+
+    revoke_token(options.open_existing(database), number, _now())
+    typer.echo(f"token {number} is revoked")
+
+
+# --- ci ----------------------------------------------------------------------------------------------
+
+_Files = Annotated[
+    list[Path] | None, typer.Option(show_default=False, exists=False, help="A file; may be repeated.")
+]
+
+
+def ci_ingest(
+    repo: Annotated[str, typer.Option(help="OWNER/REPO, or HOST/OWNER/REPO.", envvar="GITHUB_REPOSITORY")],
+    sha: Annotated[str, typer.Option(help="The commit that was measured.", envvar="GITHUB_SHA")],
+    pr: Annotated[int | None, typer.Option(help="The pull request's number.", show_default=False)] = None,
+    junit: _Files = None,
+    coverage: _Files = None,
+    benchmark: _Files = None,
+    sarif: _Files = None,
+    build_time: Annotated[float | None, typer.Option(min=0, help="Seconds.", show_default=False)] = None,
+    branch: Annotated[str, typer.Option(help="The branch that was built.", show_default=False)] = "",
+    base: Annotated[
+        str, typer.Option(help="The branch that a pull request is to be merged into.", show_default=False)
+    ] = "",
+    job: Annotated[str, typer.Option(help="Tells several jobs of a commit apart.", show_default=False)] = "",
+    url: Annotated[str, typer.Option(help="Where the run is shown.", show_default=False)] = "",
+    server: Annotated[
+        str,
+        typer.Option(
+            help="Hand in to this server instead of the ledger.",
+            envvar="ACHIEVEMENT_COLLECTOR_URL",
+            show_default=False,
+        ),
+    ] = "",
+    database: options.Database = None,
+) -> None:
+    """Hand in what CI measured for a commit; with --server, ACHIEVEMENT_COLLECTOR_TOKEN is the token."""
+    from achievement_collector.errors import CollectorError
+    from achievement_collector.services.ci_metrics import LARGEST_FILE, CiFile, Submission
+
+    files = []
+    for kind, paths in (("junit", junit), ("coverage", coverage), ("benchmark", benchmark), ("sarif", sarif)):
+        for path in paths or ():
+            try:
+                if path.stat().st_size > LARGEST_FILE:
+                    raise CollectorError(f"{path} is larger than {LARGEST_FILE:,} bytes")
+                files.append(CiFile(kind, str(path), path.read_bytes()))
+            except OSError as error:
+                raise CollectorError(f"{path} cannot be read: {error.strerror}") from None
+    submission = Submission(repo, sha, tuple(files), build_time, pr, branch, base, job, url)
+    in_force = options.settings(database)
+    if server:
+        from achievement_collector.client import Client
+
+        with Client(server, in_force.api_token or "") as client:
+            taken = client.ingest(submission)
+    else:
+        from achievement_collector.ledger.store import open_ledger
+        from achievement_collector.services.ci_metrics import ingest
+
+        ledger = open_ledger(in_force.database)
+        taken = dict(ingest(ledger, submission, in_force, _now()).taken)
+        _conclude(ledger, in_force)
+    for kind, told in taken.items():
+        typer.echo(f"{kind}: {told}")

@@ -1,0 +1,113 @@
+"""A client of the server, for programs::
+
+from achievement_collector.client import AchievementCreate, Client
+
+with Client("http://127.0.0.1:8000", token) as client:
+    made = client.create(AchievementCreate(title="Led the March incident", person="Ada <ada@acme.example>"))
+    for one in client.achievements(category="feature", min_impact=70):
+        print(one["id"], one["title"])
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from achievement_collector.errors import CollectorError, NotFoundError
+from achievement_collector.models import AchievementCreate, AchievementEdit, EpicStart
+from achievement_collector.services.ci_metrics import Submission
+
+__all__ = ["AchievementCreate", "AchievementEdit", "Client", "EpicStart"]
+
+
+class Client:
+    """Speaks to one server. Errors are :class:`CollectorError` with the server's own words; they never hold the token."""
+
+    def __init__(self, address: str, token: str = "", *, timeout: float = 30.0) -> None:
+        if not address.startswith(("http://", "https://")):
+            raise CollectorError(f"{address!r} is no address of a server; it begins with http:// or https://")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        self._http = httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=timeout)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def achievements(self, **filters: Any) -> Iterator[dict[str, Any]]:
+        """All achievements of a selection (the filters of ``GET /achievements``), page by page as they are asked for."""
+        cursor = ""
+        while True:
+            page = self._ask(
+                "GET", "/achievements", params={**filters, **({"cursor": cursor} if cursor else {})}
+            )
+            yield from page["achievements"]
+            cursor = page["next"] or ""
+            if not cursor:
+                return
+
+    def achievement(self, id: str) -> dict[str, Any]:
+        return self._ask("GET", f"/achievements/{_part(id)}")
+
+    def create(self, achievement: AchievementCreate) -> dict[str, Any]:
+        """States an achievement; gives it as it is stored."""
+        return self._ask("POST", "/achievements", json=achievement.model_dump())
+
+    def edit(self, id: str, edit: AchievementEdit) -> dict[str, Any]:
+        return self._ask("PATCH", f"/achievements/{_part(id)}", json=edit.model_dump(exclude_none=True))
+
+    def delete(self, id: str) -> dict[str, Any]:
+        return self._ask("DELETE", f"/achievements/{_part(id)}")
+
+    def epic(self, key: str) -> dict[str, Any]:
+        return self._ask("GET", f"/epics/{_part(key)}")
+
+    def start_epic(self, epic: EpicStart) -> dict[str, Any]:
+        return self._ask("POST", "/epics", json=epic.model_dump())
+
+    def complete_epic(self, key: str) -> dict[str, Any]:
+        return self._ask("POST", f"/epics/{_part(key)}/complete")
+
+    def ingest(self, submission: Submission) -> dict[str, str]:
+        """Hands in measures of CI; gives what was taken in, in words."""
+        body = {
+            "repository": submission.repository, "sha": submission.sha, "build_time_seconds": submission.build_time,
+            "pull_request": submission.pull_request, "branch": submission.branch, "base": submission.base,
+            "job": submission.job, "url": submission.url,
+            "files": [
+                {"kind": one.kind, "name": one.name[-500:], "content": one.content.decode("utf-8", "replace")}
+                for one in submission.files
+            ],
+        }  # fmt: skip
+        taken: dict[str, str] = self._ask("POST", "/ci/metrics", json=body)["taken"]
+        return taken
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, path, **more)
+        except httpx.HTTPError as error:
+            raise CollectorError(f"{self._http.base_url} does not answer: {type(error).__name__}") from None
+        try:
+            data = answer.json()
+        except ValueError:
+            data = {}
+        if answer.is_success and isinstance(data, dict):
+            return data
+        detail = data.get("detail") if isinstance(data, dict) else None
+        told = f"{answer.status_code}: {detail or answer.reason_phrase}"
+        raise (NotFoundError if answer.status_code == 404 else CollectorError)(f"the server says {told}")
+
+
+def _part(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text, safe="")

@@ -1,0 +1,350 @@
+"""Epics: rebuilt whenever something of theirs changed, finalised when they are complete, opened again by late news."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from achievement_collector.config import Settings
+from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.epic_achievements import conclude_epic
+from achievement_collector.derive.epics import (
+    Completion,
+    CompletionRules,
+    EpicFacts,
+    PullInEpic,
+    Rolled,
+    build_epic,
+    changes_between,
+    completion,
+    content_hash,
+    iso,
+)
+from achievement_collector.errors import CollectorError, NotFoundError
+from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.facts.work import CiReport, PullRequest
+from achievement_collector.ledger import achievements as conclusions
+from achievement_collector.ledger import epics as stored
+from achievement_collector.ledger import work
+from achievement_collector.ledger.entities import take_in, thing, things
+from achievement_collector.ledger.epics import StoredEpic
+from achievement_collector.ledger.selection import credits_of, rolled_by_uid, rolled_pulls
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.ledger.tables import epics as epics_table
+from achievement_collector.services.epic_index import EpicIndex
+from achievement_collector.services.live import note_changes
+
+PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "startup_ceo", "investor")
+_MOST_CHANGES = 60  # of one event that are kept
+
+
+def rebuild_epic(connection: Connection, key: str, cause: str, settings: Settings, now: int) -> int:
+    """Builds an epic from its facts as they are now, notes what changed, and finalises or reopens it; 1 where a final
+    version was made. Everything happens in the caller's transaction."""
+    before = stored.stored_epic(connection, key, lock=True)
+    key = before.key if before else key
+    facts = gather(connection, key, settings)
+    if not facts.sources and not facts.pulls and not facts.issues:
+        return _withdraw(connection, before, cause, now)
+    structure = build_epic(facts)
+    standing = completion(facts, completion_rules(settings))
+    changes = changes_between(before.structure if before else None, structure)
+    if before is None:
+        stored.add_event(
+            connection,
+            key,
+            now,
+            "started",
+            cause,
+            f"draft begun: {structure['title']}",
+            changes[:_MOST_CHANGES],
+        )
+    elif changes:
+        stored.add_event(connection, key, now, "grew", cause, in_short(changes), changes[:_MOST_CHANGES])
+    main = next(
+        (one for one in facts.sources if one.kind != "local"), facts.sources[0] if facts.sources else None
+    )
+    epic = StoredEpic(
+        key, structure["title"], main.kind if main else "local", main.key if main else "", "draft",
+        before.revision if before else 0, before.content_hash if before else "", structure, standing.unmet,
+        before.finalised if before else None, now if changes or before is None else before.changed,
+    )  # fmt: skip
+    return _settle_state(connection, before, epic, facts, standing, settings, cause, now)
+
+
+def _settle_state(
+    connection: Connection,
+    before: StoredEpic | None,
+    epic: StoredEpic,
+    facts: EpicFacts,
+    standing: Completion,
+    settings: Settings,
+    cause: str,
+    now: int,
+) -> int:
+    was_final = before is not None and before.state == "completed"
+    digest = content_hash(epic.structure)
+    if standing.is_complete and was_final and digest == epic.content_hash:
+        stored.store_epic(connection, epic._replace(state="completed"))
+        return 0
+    if was_final:
+        why = (
+            "news came after it was final"
+            if standing.is_complete
+            else "; ".join(standing.unmet) or "it was canceled"
+        )
+        stored.add_event(
+            connection, epic.key, now, "reopened", cause, f"revision {epic.revision} no longer holds: {why}"
+        )
+        stored.notify(
+            connection, "epic.reopened", f"{epic.key}@{epic.revision}", {"epic": epic.key, "why": why}, now
+        )
+        conclusions.remove_by_uid(connection, epic_uid(epic.key))
+    if standing.is_canceled:
+        stored.store_epic(connection, epic._replace(state="canceled"))
+        return 0
+    if not standing.is_complete:
+        stored.store_epic(connection, epic)
+        return 0
+    _finalise(connection, epic, facts, standing, digest, settings, cause, now)
+    return 1
+
+
+def _finalise(
+    connection: Connection,
+    epic: StoredEpic,
+    facts: EpicFacts,
+    standing: Completion,
+    digest: str,
+    settings: Settings,
+    cause: str,
+    now: int,
+) -> None:
+    """Freezes an epic: a revision with its versions for every reader, its achievement, a notification."""
+    from achievement_collector.present.epics import render_epic
+    from achievement_collector.present.personas import persona
+
+    final = epic._replace(state="completed", revision=epic.revision + 1, content_hash=digest, finalised=now)
+    texts = {
+        name: render_epic(
+            final.structure, persona(name), "markdown", status="final", revision=final.revision, unmet=standing.unmet,
+            generated=iso(now) or "", refuse=False,
+        ).decode()
+        for name in settings.personas or PERSONAS
+    }  # fmt: skip
+    stored.store_epic(connection, final)
+    stored.add_versions(connection, final.key, final.revision, texts, digest, now)
+    told = f"final, revision {final.revision}, sha256 {digest[:12]}"
+    if standing.by_hand and standing.unmet:
+        told += f"; completed by hand although {'; '.join(standing.unmet)}"
+    stored.add_event(connection, final.key, now, "finalised", cause, told)
+    gathered = gathered_by(connection, facts)
+    uid = epic_uid(final.key)
+    conclusions.remove_by_uid(connection, uid)
+    credited = credits_of(connection, [one.id for one in gathered if one.is_counted])
+    one = conclude_epic(final.structure, gathered, credited, now, final.revision, digest)
+    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [one])
+    conclusions.apply_edits_of(connection, [uid])
+    body = {
+        "epic": final.key,
+        "title": final.title,
+        "revision": final.revision,
+        "content_hash": digest,
+        "achievement": uid,
+    }
+    stored.notify(connection, "epic.finalised", f"{final.key}@{final.revision}", body, now)
+
+
+def _withdraw(connection: Connection, before: StoredEpic | None, cause: str, now: int) -> int:
+    if before is not None:
+        stored.add_event(connection, before.key, now, "withdrawn", cause, "nothing belongs to it any more")
+        stored.remove_epic(connection, before.key)
+        conclusions.remove_by_uid(connection, epic_uid(before.key))
+    return 0
+
+
+def epic_uid(key: str) -> str:
+    """The id of an epic's achievement."""
+    return conclusions.achievement_uid("", f"epic/{key}")
+
+
+def completion_rules(settings: Settings) -> CompletionRules:
+    return CompletionRules(
+        settings.require_all_prs_merged, settings.require_ci_success, settings.auto_finalize
+    )
+
+
+def in_short(changes: Sequence[tuple[str, Any, Any]]) -> str:
+    """What changed, in a line: what happened, else the first numbers that differ."""
+    happened = [
+        str(after) for name, before, after in changes
+        if name.startswith("timeline.events[") and name.endswith("].what") and before is None and after
+    ]  # fmt: skip
+    if happened:
+        return "; ".join(dict.fromkeys(happened))
+    told = [
+        f"{name.rpartition('.')[2]} {_brief(before)} → {_brief(after)}"
+        for name, before, after in changes
+        if not isinstance(after, dict | list)
+    ]
+    return "; ".join(told[:3]) + (f" and {len(told) - 3} more" if len(told) > 3 else "")
+
+
+def _brief(value: Any) -> str:
+    text = "–" if value is None else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+# --- gathering ---------------------------------------------------------------------------------------
+
+
+def gather(connection: Connection, key: str, settings: Settings) -> EpicFacts:
+    """Everything in the ledger that belongs to an epic."""
+    index = EpicIndex(connection, settings)
+    members = stored.members_of(connection, key)
+    issues = work.issues(connection, keys=[one for one in members if one.startswith("linear/")])
+    pulls = work.pull_requests(connection, keys=[one for one in members if "#" in one])
+    sources = tuple(
+        sorted(index.sources.get(key, ()), key=lambda one: (one.kind == "local", one.kind, one.key))
+    )
+    rolled = rolled_pulls(connection, pulls)
+    reports: dict[str, list[CiReport]] = {}
+    inside = [
+        PullInEpic(
+            pull, members[pull.key], tuple(work.checks(connection, pull.repository, [pull.head_sha])),
+            _measures(connection, pull, reports) if settings.ci_enabled else (), rolled.get(pull.key),
+        )
+        for pull in pulls
+    ]  # fmt: skip
+    milestones = [
+        (one.key, str(one.fields.get("name") or ""), str(one.fields.get("target") or ""))
+        for one in things(connection, Kind.MILESTONE, scopes=[source.key for source in sources])
+        if not one.fields.get("removed")
+    ]
+    of_issues = {issue.key: conclusions.achievement_uid("", f"issue/{issue.key}") for issue in issues}
+    by_uid = rolled_by_uid(connection, list(of_issues.values()))
+    return EpicFacts(
+        key, sources, tuple(issues), tuple(inside),
+        tuple(work.attachments(connection, issues=[issue.key for issue in issues])), tuple(milestones),
+        {issue: by_uid[uid] for issue, uid in of_issues.items() if uid in by_uid},
+    )  # fmt: skip
+
+
+def _measures(
+    connection: Connection, pull: PullRequest, reports: dict[str, list[CiReport]]
+) -> tuple[Any, ...]:
+    from achievement_collector.services.deriving import pull_measures
+
+    if pull.repository not in reports:
+        reports[pull.repository] = work.ci_reports(connection, pull.repository)
+    return pull_measures(pull, reports[pull.repository]) if reports[pull.repository] else ()
+
+
+def gathered_by(connection: Connection, facts: EpicFacts) -> list[Rolled]:
+    """The achievements that an epic gathers."""
+    found = [one.achievement for one in facts.pulls if one.achievement is not None]
+    return [*found, *(facts.issue_achievements or {}).values()]
+
+
+# --- what a user asks for ----------------------------------------------------------------------------
+
+
+def find_epic(connection: Connection, name: str) -> StoredEpic:
+    """The epic with this key (any case) or title; :class:`NotFoundError` where there is none."""
+    found = stored.stored_epic(connection, name)
+    if found is None:
+        by_title = connection.scalars(
+            sa.select(epics_table.c.key).where(sa.func.lower(epics_table.c.title) == name.lower())
+        ).all()
+        found = stored.stored_epic(connection, by_title[0]) if len(by_title) == 1 else None
+    if found is None:
+        raise NotFoundError(f"there is no epic {name!r}; epic list shows those there are")
+    return found
+
+
+def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int) -> None:
+    """Starts an epic by hand; for one that exists, sets its title and description."""
+    if (
+        not key.strip()
+        or len(key) > 60
+        or any(character.isspace() or ord(character) < 33 for character in key)
+    ):
+        raise CollectorError(f"{key!r} is no key for an epic; give one word such as E5.1")
+    fields: dict[str, Any] = {"started": now, "created": now}
+    with ledger.write() as connection:
+        known = thing(connection, Kind.EPIC, key)
+        if known and known.fields.get("started"):
+            fields = {}
+        if title or not known:
+            fields["title"] = title or key
+        if description:
+            fields["description"] = description
+        _tell(connection, Observation(Kind.EPIC, key, now, fields), now)
+
+
+def complete_epic(ledger: Ledger, name: str, is_complete: bool, now: int) -> str:
+    """Completes an epic by hand, whatever the conditions say, or takes that back; gives its key."""
+    with ledger.write() as connection:
+        key = find_epic(connection, name).key
+        fields = {"completed": now if is_complete else None}
+        _tell(connection, Observation(Kind.EPIC, key, now, fields), now)
+    return key
+
+
+def link_by_hand(ledger: Ledger, name: str, pull: str, belongs: bool, now: int) -> None:
+    """Says that a pull request (``owner/name#12`` or its address) belongs to an epic, or does not."""
+    key = pull_key(pull)
+    with ledger.write() as connection:
+        epic = find_epic(connection, name).key if not belongs else _known_or_new(connection, name)
+        if thing(connection, Kind.PULL_REQUEST, key) is None:
+            raise NotFoundError(f"{key} is not known; sync its repository, or let its webhook tell of it")
+        fields = {"epic": epic, "belongs": belongs}
+        _tell(connection, Observation(Kind.LINK, f"{key} {epic}", now, fields, key), now)
+
+
+def _known_or_new(connection: Connection, name: str) -> str:
+    found = stored.stored_epic(connection, name)
+    return found.key if found else name
+
+
+def pull_key(text: str) -> str:
+    """``host/owner/name#12`` of what a person types."""
+    import re
+
+    match = re.fullmatch(r"(?:https?://([^/]+)/)?([^/\s]+/[^/\s#]+)(?:#|/pull/)(\d+)/?", text.strip())
+    if match:
+        return f"{(match[1] or 'github.com').lower()}/{match[2]}#{match[3]}"
+    match = re.fullmatch(r"([^/\s]+\.[^/\s]+)/([^/\s]+/[^/\s#]+)#(\d+)", text.strip())
+    if match:
+        return f"{match[1].lower()}/{match[2]}#{match[3]}"
+    raise CollectorError(f"{text!r} names no pull request; give owner/name#12 or its address")
+
+
+def _tell(connection: Connection, observation: Observation, now: int) -> None:
+    note_changes(connection, take_in(connection, [observation], now), now)
+
+
+def epic_data(epic: StoredEpic, events: Iterable[stored.EpicEvent] = ()) -> Mapping[str, Any]:
+    """An epic as the API and ``epic show --json`` give it."""
+    return {
+        **epic.structure,
+        "status": epic.state,
+        "revision": epic.revision,
+        "content_hash": epic.content_hash or None,
+        "finalised": iso(epic.finalised),
+        "changed": iso(epic.changed),
+        "unmet": list(epic.unmet),
+        "events": [
+            {
+                "at": iso(one.recorded),
+                "kind": one.kind,
+                "cause": one.cause,
+                "told": one.told,
+                "changes": one.changes,
+            }
+            for one in events
+        ],
+    }

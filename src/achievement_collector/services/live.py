@@ -1,0 +1,397 @@
+"""From news to conclusions: what a change makes stale, and bringing all of that up to date.
+
+Whatever takes facts in (deliveries, polling, CI, a person) marks what rests on them in the same transaction. The marks are
+worked off by :func:`bring_up_to_date`, by one process at a time; a stop at any moment leaves marks for the next one.
+Derivation reads facts only, so the result does not depend on the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.config import Settings
+from achievement_collector.derive.issues import conclude_issue
+from achievement_collector.derive.links import Link, link, mentioned_words, named
+from achievement_collector.derive.pulls import closed_issues
+from achievement_collector.facts import Signature
+from achievement_collector.facts.observations import Kind
+from achievement_collector.facts.work import Issue, PullRequest
+from achievement_collector.ledger import achievements as conclusions
+from achievement_collector.ledger import epics as ledger_epics
+from achievement_collector.ledger import work
+from achievement_collector.ledger.collecting import SignatureIds, ensure_repository
+from achievement_collector.ledger.entities import (
+    Changed,
+    Stale,
+    mark_stale,
+    settle,
+    stale_things,
+    thing,
+    things,
+)
+from achievement_collector.ledger.selection import rolled_pulls
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.epic_index import EpicIndex
+
+_ROUNDS = 12
+_BATCH = 200
+_SOURCES = {Kind.PROJECT: "project", Kind.INITIATIVE: "initiative", Kind.EPIC: "local"}
+
+
+def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -> None:
+    """Marks what rests on things that changed. ``now`` in milliseconds."""
+    marks: list[tuple[str, str, str]] = []
+    shas: dict[str, str] = {}
+    for one in changed:
+        cause = f"{one.kind.value} {one.key}"
+        match one.kind:
+            case Kind.PULL_REQUEST:
+                marks.append(("pull", one.key, cause))
+            case Kind.REVIEW | Kind.LINK:
+                marks.append(("pull", one.scope, cause))
+            case Kind.ISSUE if one.key.startswith("linear/"):
+                marks.append(("issue", one.key, cause))
+            case Kind.ATTACHMENT if one.scope:
+                marks.append(("issue", one.scope, cause))
+            case Kind.PROJECT | Kind.INITIATIVE | Kind.EPIC:
+                marks.append(("source", one.key, cause))
+            case Kind.MILESTONE if one.scope.startswith("linear/"):
+                marks.append(("source", one.scope, cause))
+            case Kind.TEAM:
+                marks.append(("team", one.key, cause))
+            case Kind.CHECK:
+                shas.setdefault(f"sha:{one.scope.rpartition('@')[2]}", cause)
+            case Kind.CI_REPORT:
+                marks.append(("reports", one.scope, cause))
+            case Kind.REPOSITORY if "moved_to" in one.fields:
+                marks.append(("repository", one.key, cause))
+    if shas:
+        cause = next(iter(shas.values()))
+        marks += [("pull", pull, cause) for pull in ledger_epics.pulls_that_mention(connection, shas)]
+    mark_stale(connection, marks, now)
+
+
+@dataclass(slots=True)
+class Updated:
+    """What was brought up to date."""
+
+    pulls: int = 0
+    issues: int = 0
+    repositories: int = 0
+    epics: int = 0
+    finalised: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.pulls + self.issues + self.repositories + self.epics
+
+
+def bring_up_to_date(
+    ledger: Ledger,
+    settings: Settings,
+    clock: Callable[[], int],
+    *,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> Updated:
+    """Works off every mark. ``clock`` gives milliseconds since 1970; ``keep_going`` may end it early. Where another process
+    is at it already, nothing is done."""
+    done = Updated()
+    with ledger.try_exclusive("live") as is_ours:
+        if not is_ours:
+            return done
+        for _ in range(_ROUNDS):
+            before = done.total
+            for step in (_teams, _sources, _pulls, _reports, _repositories, _issues, _epics):
+                if not keep_going():
+                    return done
+                step(ledger, settings, clock(), done)
+            if done.total == before and not _anything(ledger):
+                break
+    return done
+
+
+def _anything(ledger: Ledger) -> bool:
+    with ledger.read() as connection:
+        return bool(stale_things(connection, limit=1))
+
+
+def _read(ledger: Ledger, kind: str) -> list[Stale]:
+    with ledger.read() as connection:
+        return stale_things(connection, kind, _BATCH)
+
+
+def _teams(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    marks = _read(ledger, "team")
+    if not marks:
+        return
+    with ledger.write() as connection:
+        teams = {one.key.removeprefix("linear/"): one.cause for one in marks}
+        inside = [one for one in things(connection, Kind.ISSUE) if one.fields.get("team_id") in teams]
+        mark_stale(connection, [("issue", one.key, teams[one.fields["team_id"]]) for one in inside], now)
+        settle(connection, marks)
+
+
+def _sources(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    """An epic's source changed: its epic, the issues in it and the pull requests that may mean it are looked at again."""
+    marks = _read(ledger, "source")
+    if not marks:
+        return
+    with ledger.write() as connection:
+        index = EpicIndex(connection, settings)
+        found: list[tuple[str, str, str]] = []
+        words: dict[str, str] = {}
+        for one in marks:
+            key = index.of_source.get(one.key)
+            if key:
+                found.append(("epic", key, one.cause))
+                words |= {name: one.cause for name, epic in index.names.items() if epic == key}
+            earlier = [
+                epic.key for epic in ledger_epics.stored_epics(connection) if epic.source_key == one.key
+            ]
+            found += [("epic", epic, one.cause) for epic in earlier]
+            inside = [one.key, *_projects_of(connection, one.key)]
+            found += [("issue", issue.key, one.cause) for issue in work.issues(connection, scopes=inside)]
+        found += [
+            ("pull", pull, marks[0].cause) for pull in ledger_epics.pulls_that_mention(connection, words)
+        ]
+        mark_stale(connection, found, now)
+        settle(connection, marks)
+
+
+def _projects_of(connection: Connection, initiative: str) -> list[str]:
+    return [
+        one.key
+        for one in things(connection, Kind.PROJECT)
+        if initiative in (one.fields.get("initiatives") or ())
+    ]
+
+
+# --- pull requests -----------------------------------------------------------------------------------
+
+
+def _pulls(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    """Ties pull requests to epics and marks what rests on them."""
+    marks = _read(ledger, "pull")
+    if not marks:
+        return
+    with ledger.write() as connection:
+        index = EpicIndex(connection, settings)
+        causes = {one.key: one.cause for one in marks}
+        found: list[tuple[str, str, str]] = []
+        for pull in work.pull_requests(connection, keys=[one.key for one in marks]):
+            cause = causes[pull.key]
+            ledger_epics.set_mentions(connection, pull.key, mentioned_words(pull))
+            tied, issues = _links_of(connection, index, pull) if settings.epics_enabled else ((), [])
+            epics, _ = ledger_epics.set_epics(connection, pull.key, tied)
+            found += [("epic", epic, cause) for epic in epics]
+            found += [("issue", issue.key, cause) for issue in issues]
+            if pull.merged is not None and settings.pr_tracking_enabled:
+                found.append(("repository", pull.repository, cause))
+            done.pulls += 1
+        mark_stale(connection, found, now)
+        settle(connection, marks)
+
+
+def _links_of(
+    connection: Connection, index: EpicIndex, pull: PullRequest
+) -> tuple[tuple[Link, ...], list[Issue]]:
+    """The epics of a pull request, and the issues it names or is attached to."""
+    by_hand = {
+        str(one.fields["epic"]): bool(one.fields["belongs"])
+        for one in things(connection, Kind.LINK, scopes=[pull.key])
+        if one.fields.get("epic")
+    }
+    named_issues = work.issues(connection, names=[key for key, _ in named(pull).issues])
+    tied = work.attachments(connection, urls=[pull.url]) if pull.url else []
+    attached = work.issues(connection, keys=[one.issue for one in tied])
+    links = link(
+        pull,
+        index.names,
+        {issue.identifier: index.epic_of(issue) for issue in named_issues},
+        [(issue.identifier, index.epic_of(issue)) for issue in attached],
+        by_hand,
+    )
+    return links, [*named_issues, *attached]
+
+
+def _reports(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    """A report of CI may be a change's own or the baseline of others: the whole repository is looked at."""
+    marks = _read(ledger, "reports")
+    if not marks:
+        return
+    with ledger.write() as connection:
+        found: list[tuple[str, str, str]] = []
+        for one in marks:
+            found.append(("repository", one.key, one.cause))
+            epics = set(ledger_epics.epics_of_pulls(connection, one.key).values())
+            found += [("epic", epic, one.cause) for epic in sorted(epics)]
+        mark_stale(connection, found, now)
+        settle(connection, marks)
+
+
+# --- repositories ------------------------------------------------------------------------------------
+
+
+def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    marks = _read(ledger, "repository")
+    if not marks:
+        return
+    from achievement_collector.services.deriving import author_of, derive_repository
+    from achievement_collector.services.identity import load_author_rules, refresh_people
+
+    rules = load_author_rules(settings.rules)
+    with ledger.exclusive("scan"):
+        wanted: dict[int, list[Stale]] = {}
+        with ledger.write() as connection:
+            for one in marks:
+                told = thing(connection, Kind.REPOSITORY, one.key)
+                key = str(told.fields.get("moved_to") or one.key) if told else one.key
+                wanted.setdefault(ensure_repository(connection, key), []).append(one)
+                authors = [
+                    author_of(pull) for pull in work.pull_requests(connection, repository=key) if pull.author
+                ]
+                SignatureIds(connection).add(connection, authors)
+        kinds = refresh_people(ledger, rules)
+        for number, of_repository in wanted.items():
+            derive_repository(ledger, number, settings, kinds=kinds, rules=rules)
+            done.repositories += 1
+            with ledger.write() as connection:
+                settle(connection, of_repository)
+                mark_stale(connection, _epics_of(connection, of_repository), now)
+
+
+def _epics_of(connection: Connection, marks: Iterable[Stale]) -> list[tuple[str, str, str]]:
+    return [
+        ("epic", epic, one.cause)
+        for one in marks
+        for epic in sorted(set(ledger_epics.epics_of_pulls(connection, one.key).values()))
+    ]
+
+
+def note_scan(ledger: Ledger, repository: str, now: int) -> None:
+    """Marks the epics of a repository whose git history was read anew: a revert may have come to light."""
+    with ledger.read() as connection:
+        if not ledger_epics.epics_of_pulls(connection, repository):
+            return
+    with ledger.write() as connection:
+        mark_stale(
+            connection,
+            _epics_of(connection, [Stale("repository", repository, f"git {repository}", now)]),
+            now,
+        )
+
+
+# --- issues ------------------------------------------------------------------------------------------
+
+
+def _issues(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    marks = _read(ledger, "issue")
+    if not marks:
+        return
+    people_changed = False
+    with ledger.write() as connection:
+        index = EpicIndex(connection, settings)
+        causes = {one.key: one.cause for one in marks}
+        found: list[tuple[str, str, str]] = []
+        for issue in work.issues(connection, keys=[one.key for one in marks]):
+            epic = index.epic_of(issue) if settings.epics_enabled and not issue.is_removed else ""
+            if epic and index.of_source.get(issue.key) == epic:
+                epic = ""  # it is the epic itself
+            links = [(epic, f"its {index.kind} in Linear")] if epic else []
+            epics, has_moved = ledger_epics.set_epics(connection, issue.key, links)
+            epics |= {index.of_source[issue.key]} if issue.key in index.of_source else set()
+            found += [("epic", one, causes[issue.key]) for one in epics]
+            if has_moved:
+                pulls = ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()])
+                found += [("pull", pull, causes[issue.key]) for pull in pulls]
+            attached = [one.url for one in work.attachments(connection, issues=[issue.key]) if one.url]
+            found += [("pull", pull, causes[issue.key]) for pull in _pulls_at(connection, attached, links)]
+            people_changed |= _conclude_issue(connection, issue, is_epic=issue.key in index.of_source)
+            done.issues += 1
+        mark_stale(connection, found, now)
+        settle(connection, marks)
+    if people_changed:
+        from achievement_collector.services.identity import load_author_rules, refresh_people
+
+        refresh_people(ledger, load_author_rules(settings.rules))
+
+
+def _pulls_at(connection: Connection, urls: Sequence[str], links: Sequence[tuple[str, str]]) -> list[str]:
+    """Pull requests at these addresses that are not yet in the epics of ``links``."""
+    if not urls or not links:
+        return []
+    keys = [_pull_key(url) for url in urls]
+    known = work.pull_requests(connection, keys=[key for key in keys if key])
+    members = {member for epic, _ in links for member in ledger_epics.members_of(connection, epic)}
+    return [pull.key for pull in known if pull.key not in members]
+
+
+def _pull_key(url: str) -> str:
+    """``github.com/acme/rocket#12`` of the address of a pull request; empty for other addresses."""
+    import re
+
+    match = re.match(r"https?://([^/]+)/([^/]+/[^/]+)/pull/(\d+)", url)
+    return f"{match[1].lower()}/{match[2]}#{match[3]}" if match else ""
+
+
+def _conclude_issue(connection: Connection, issue: Issue, *, is_epic: bool) -> bool:
+    """Makes, renews or takes away the achievement of an issue; whether a person was seen for the first time."""
+    uid = conclusions.achievement_uid("", f"issue/{issue.key}")
+    conclusions.remove_by_uid(connection, uid)
+    if not issue.is_completed or is_epic:
+        return False
+    who = None
+    if issue.assignee:
+        signature = Signature(issue.assignee, issue.assignee_email)
+        who = SignatureIds(connection).add(connection, [signature])[signature]
+    one = conclude_issue(issue, who, _done_by(connection, issue))
+    conclusions.add_achievements(connection, None, "", _rules_version(), 1.0, [one])
+    conclusions.apply_edits_of(connection, [uid])
+    return who is not None
+
+
+def _rules_version() -> int:
+    from achievement_collector.derive import RULES_VERSION
+
+    return RULES_VERSION
+
+
+def _done_by(connection: Connection, issue: Issue) -> str:
+    """The merged pull request that did an issue: one that bears its key in branch or title, says that it closes it, or
+    is attached to it, and counts; empty where there is none."""
+    keys = ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()]) if issue.identifier else []
+    attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
+    pulls = [
+        pull for pull in work.pull_requests(connection, keys=[*keys, *filter(None, attached)]) if pull.merged
+    ]
+    did = [pull for pull in pulls if pull.key in attached or _does(pull, issue.identifier)]
+    counted = rolled_pulls(connection, did)
+    return next(
+        (f"#{pull.number}" for pull in did if (mine := counted.get(pull.key)) and mine.is_counted), ""
+    )
+
+
+def _does(pull: PullRequest, identifier: str) -> bool:
+    told = dict(named(pull).issues).get(identifier, "")
+    return told.endswith(("branch", "title")) or identifier in (
+        one.upper() for one in closed_issues(pull.body)
+    )
+
+
+# --- epics -------------------------------------------------------------------------------------------
+
+
+def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+    marks = _read(ledger, "epic")
+    if not marks:
+        return
+    from achievement_collector.services.epics import rebuild_epic
+
+    for one in marks:
+        with ledger.write() as connection:
+            done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now)
+            settle(connection, [one])
+        done.epics += 1

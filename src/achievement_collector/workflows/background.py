@@ -1,0 +1,102 @@
+"""Everything that a server does beside answering: the engine, polling by time table, watching its peers."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import Protocol
+
+from achievement_collector.config import Settings
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.polling import has_linear
+from achievement_collector.workflows import peers
+from achievement_collector.workflows.loop import LiveWork, now_ms
+
+_log = logging.getLogger(__name__)
+
+
+class Serving(Protocol):
+    """What is served: the state that requests share."""
+
+    ledger: Ledger
+    settings: Settings
+    work: LiveWork
+    is_ready: bool
+    problems: list[str]
+    want_linear: threading.Event
+
+
+class Background:
+    """Started once for each process; :meth:`start` returns at once."""
+
+    def __init__(self, serving: Serving) -> None:
+        self._serving = serving
+        self._executor = ""
+        self._asked: dict[str, int] = {}
+        self._thread = threading.Thread(target=self._launch, name="engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._thread.join(10)
+        if not self._executor:
+            return
+        from achievement_collector.workflows import engine
+
+        engine.stop()
+        if not self._serving.ledger.is_sqlite:
+            peers.leave(self._serving.ledger, self._executor)
+
+    def _launch(self) -> None:
+        serving = self._serving
+        try:
+            from achievement_collector.workflows import engine, syncs
+
+            syncs.use(serving.ledger, serving.settings)
+            self._executor = engine.start(serving.ledger)
+        except Exception:  # noqa: BLE001 - the server must not look ready without it
+            _log.exception("the engine could not be started")
+            serving.problems.append("the engine could not be started")
+            return
+        work = serving.work
+        if not serving.ledger.is_sqlite:
+            work.repeat("peers", peers.BEAT, self._watch_peers)
+        if serving.settings.github_repositories:
+            work.repeat("github", 1.0, self._poll_github)
+        if has_linear(serving.settings):
+            work.repeat("linear", 1.0, self._poll_linear)
+        serving.is_ready = True
+
+    def _watch_peers(self) -> None:
+        from achievement_collector.workflows import engine
+
+        dead = peers.beat(self._serving.ledger, self._executor, now_ms())
+        if dead:
+            _log.warning("%s no longer answers; its work goes on here", ", ".join(dead))
+            engine.take_over(dead)
+
+    def _poll_github(self) -> None:
+        from achievement_collector.workflows import syncs
+
+        slot = now_ms() // (self._serving.settings.github_check_interval * 1000)
+        for repository in self._serving.settings.github_repositories:
+            if self._is_new(f"github/{repository}", slot):
+                syncs.enqueue_github(repository, slot)
+
+    def _poll_linear(self) -> None:
+        from achievement_collector.workflows import syncs
+
+        slot = now_ms() // (self._serving.settings.linear_check_interval * 1000)
+        if self._serving.want_linear.is_set():
+            self._serving.want_linear.clear()
+            syncs.enqueue_linear(f"asked/{now_ms() // 10_000}")
+        if self._is_new("linear", slot):
+            syncs.enqueue_linear(slot)
+
+    def _is_new(self, name: str, slot: int) -> bool:
+        """Whether this process has not asked for the slot yet."""
+        if self._asked.get(name) == slot:
+            return False
+        self._asked[name] = slot
+        return True

@@ -1,0 +1,69 @@
+"""Polling as durable workflows: a process that dies leaves them to be finished by another, where they had stopped.
+
+The services keep their own cursors in the ledger, so a step that runs again asks only for what it has not stored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from dbos import DBOS, SetWorkflowID
+
+from achievement_collector.config import Settings
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.linking_back import link_back
+from achievement_collector.services.polling import poll_github, poll_linear
+from achievement_collector.workflows.engine import SYNC_QUEUE
+from achievement_collector.workflows.loop import now_ms
+
+
+class _Own:
+    """What workflows of this process work on; set once when it starts."""
+
+    ledger: Ledger
+    settings: Settings
+
+
+def use(ledger: Ledger, settings: Settings) -> None:
+    _Own.ledger, _Own.settings = ledger, settings
+
+
+@DBOS.workflow()
+def sync_github(repository: str) -> dict[str, Any]:
+    """One poll of a repository."""
+    return _poll_github(repository)
+
+
+@DBOS.workflow()
+def sync_linear() -> dict[str, Any]:
+    """One poll of Linear, and the links back to it that are still to be made."""
+    told = _poll_linear()
+    told["linked"] = _link_back()
+    return told
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
+def _poll_github(repository: str) -> dict[str, Any]:
+    return asdict(poll_github(_Own.ledger, _Own.settings, repository, now_ms()))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
+def _poll_linear() -> dict[str, Any]:
+    return asdict(poll_linear(_Own.ledger, _Own.settings, now_ms()))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
+def _link_back() -> int:
+    return link_back(_Own.ledger, _Own.settings, now_ms())
+
+
+def enqueue_github(repository: str, slot: int) -> None:
+    """Asks for a poll; of several servers that ask for the same slot of time, one gets it."""
+    with SetWorkflowID(f"github/{repository}/{slot}"):
+        DBOS.enqueue_workflow(SYNC_QUEUE, sync_github, repository)
+
+
+def enqueue_linear(slot: int | str) -> None:
+    with SetWorkflowID(f"linear/{slot}"):
+        DBOS.enqueue_workflow(SYNC_QUEUE, sync_linear)
