@@ -125,7 +125,7 @@ def test_the_dockerfile_has_known_instructions_and_two_stages_of_the_same_python
 def test_the_image_installs_locked_dependencies_then_the_package() -> None:
     installs = [rest for name, rest in _instructions() if name == "RUN" and "pip install" in rest]
     assert installs == [
-        "pip install --require-hashes --requirement requirements/server.lock",
+        "pip install --require-hashes --requirement requirements/run.lock",
         "pip install --no-deps --no-build-isolation .",
     ]
     assert re.search(r"apt-get install \S.* git\b", " ".join(_values("RUN")))
@@ -161,13 +161,13 @@ def test_the_builder_gets_what_is_copied_and_nothing_else() -> None:
     patterns = [line for line in lines if line and not line.startswith("#")]
     assert patterns[0] == "*"
     assert {pattern[1:] for pattern in patterns if pattern.startswith("!")} == set(_copied())
-    for source in set(_copied()) - {"requirements/server.lock"}:
+    for source in set(_copied()) - {"requirements/run.lock"}:
         assert (_ROOT / source).exists(), source
 
 
 def test_what_is_copied_is_enough_to_build_the_package(tmp_path: Path) -> None:
     context = tmp_path / "context"
-    for source in set(_copied()) - {"requirements/server.lock"}:
+    for source in set(_copied()) - {"requirements/run.lock"}:
         target = context / _copied()[source]
         if (_ROOT / source).is_dir():  # COPY takes the contents of a folder
             shutil.copytree(_ROOT / source, target, ignore=shutil.ignore_patterns("__pycache__"))
