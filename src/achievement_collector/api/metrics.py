@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -11,6 +18,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.workflows.loop import LiveWork, now_ms
 
 _PREFIX = "achievement_collector"
+disable_created_metrics()  # every series would be doubled by the time it began
 
 
 class Metrics:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import socket
 import sys
 import time
+from types import FrameType
 
 import uvicorn
 
@@ -47,10 +49,16 @@ def serve(settings: Settings, host: str, port: int, *, with_engine: bool = True)
     logging.getLogger(__name__).info(
         "listening on http://%s:%s (docs at /docs)", shown, listener.getsockname()[1]
     )
+    signal.signal(signal.SIGTERM, _end)  # uvicorn raises the signal again once it has shut down
+    signal.signal(signal.SIGINT, _end)
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
         ledger.close()
+
+
+def _end(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

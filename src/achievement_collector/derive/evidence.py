@@ -73,7 +73,8 @@ def change_evidence(
     found: list[Evidence] = []
     if number is not None:
         url = (pull or {}).get("url") or pull_request_url(web_url, number)
-        found.append(Evidence("pull request", f"#{number}", "merged pull request", url=url))
+        told_by = "github" if pull else "git"
+        found.append(Evidence("pull request", f"#{number}", "merged pull request", url=url, source=told_by))
     found += [Evidence("measure", one["kind"], one["text"], source="ci") for one in measures]
     if pull:
         found += _pull_evidence(pull)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -200,7 +201,7 @@ def conclude_pull(
 
 def _forge_counts(part: list[Any]) -> list[Any]:
     if part[0] in ("extent", "files"):
-        part[2] += " (as the forge counts them)"
+        part[2] = re.sub(r", [\d,]+ commits added up", "", part[2]) + " (as the forge counts them)"
     return part
 
 

@@ -141,7 +141,7 @@ def readable_body(body: str, longest: int) -> str:
     lines = text.split("\n")
     kept: list[str] = []
     for number, line in enumerate(lines):
-        if re.match(r"\s*[-*] \[[ xX]\] ", line):
+        if re.match(r"\s*[-*] \[[ xX]\] |[ \t>*_-]*epic[*_]*[ \t]*:", line, re.IGNORECASE):
             continue
         if line.startswith("#"):
             below = next((other for other in lines[number + 1 :] if other.strip()), "#")

@@ -390,8 +390,14 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
         return
     from achievement_collector.services.epics import rebuild_epic
 
+    failed: Exception | None = None
     for one in marks:
-        with ledger.write() as connection:
-            done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now)
-            settle(connection, [one])
-        done.epics += 1
+        try:
+            with ledger.write() as connection:
+                done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now)
+                settle(connection, [one])
+            done.epics += 1
+        except Exception as error:  # noqa: BLE001 - the other epics must go on; it is raised below
+            failed = failed or error
+    if failed:
+        raise failed
