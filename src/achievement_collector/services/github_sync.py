@@ -1,0 +1,198 @@
+"""Bringing the ledger up to date with a GitHub repository: everything the first time, afterwards what is new.
+
+A webhook is a hint; this is what makes sure. Each step of a list (see :mod:`achievement_collector.sources.github.listing`) goes
+into one transaction with the place from which to go on, under cursors named ``github/KEY/LIST``. So a stop at any moment, by an
+exhausted limit or a kill, loses nothing and repeats at most one step, and a run with nothing new writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.errors import ConfigurationError
+from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.ledger.entities import Changed, cursor, cursors_like, remember, take_in, thing
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.sources.github import listing
+from achievement_collector.sources.github.client import (
+    BudgetExhausted,
+    GitHubAccessError,
+    GitHubClient,
+    GitHubError,
+)
+from achievement_collector.sources.github.listing import OverflowRefused, Reading, Step
+from achievement_collector.sources.relevance import NotUnderstood
+
+OnChanged = Callable[[Connection, Sequence[Changed], int], None]
+OnProgress = Callable[[str, int, int | None], None]
+
+_LISTS: dict[str, Callable[[Reading], Iterator[Step]]] = {
+    "pulls": listing.pull_requests,
+    "issues": listing.issues,
+    "releases": listing.releases,
+    "milestones": listing.milestones,
+    "deployments": listing.deployments,
+    "runs": listing.workflow_runs,
+    "deliveries": listing.failed_deliveries,
+}
+
+
+@dataclass(slots=True)
+class Synced:
+    """What a synchronisation did.
+
+    ``repository`` is its key; ``read`` counts the things that were read and ``changed`` those that told something new, by kind
+    (``pull_request``, ``review``, ``check`` ...); ``requests`` is what was asked of GitHub, of which ``not_modified`` were
+    answered with 304; ``remaining`` is what is left of the limit, None where GitHub did not tell; ``redelivered`` deliveries
+    were asked for again. ``skipped`` says in a sentence for each list why it could not be read to its end. ``stopped`` says why
+    all of it ended early, empty where it did not; ``resumes`` is when it can go on, in milliseconds since 1970.
+    """
+
+    repository: str = ""
+    read: dict[str, int] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
+    requests: int = 0
+    not_modified: int = 0
+    remaining: int | None = None
+    redelivered: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+    resumes: int | None = None
+
+
+def sync_repository(
+    ledger: Ledger,
+    client: GitHubClient,
+    name: str,
+    now_ms: int,
+    *,
+    progress: OnProgress = lambda _list, _done, _total: None,
+    since: int | None = None,
+    on_changed: OnChanged = lambda _connection, _changed, _now: None,
+    host: str | None = None,
+) -> Synced:
+    """Reads from GitHub what is new of the repository ``name`` (owner/name) and takes it into the ledger; one process at a time
+    for each repository.
+
+    What pull requests, issues, deployments and workflow runs did before ``since`` (milliseconds since 1970) is left out; an
+    earlier one than the last time reads them anew. ``progress`` is called after each step with the list, how much of it was
+    read and of how much, if GitHub tells; ``on_changed`` inside of the transaction that stores a step, where it told something
+    new. ``host`` is what keys begin with, by default that of the client's address.
+
+    An exhausted limit ends it early without an error (:attr:`Synced.stopped`), and the next call goes on from there; so it does
+    after an error. Raises :class:`GitHubError` where GitHub cannot be asked, and :class:`ConfigurationError` for a name that
+    is none; what was stored before stays.
+    """
+    if name.count("/") != 1 or not all(name.split("/")) or not set(name).isdisjoint(" ?#%"):
+        raise ConfigurationError(f"{name!r} is no repository of GitHub; name it as owner/name")
+    sync = _Sync(
+        ledger, client, now_ms, since or 0, host or web_host(client.base_url), Synced(), progress, on_changed
+    )
+    done, requests, unchanged = sync.done, client.requests, client.unchanged
+    with ledger.exclusive(f"github-sync {sync.host}/{name.lower()}"):
+        try:
+            place = sync.identify(name)
+            done.repository = f"{sync.host}/{place['name']}"
+            for each in _LISTS:
+                sync.read_list(each, place)
+        except NotUnderstood as error:
+            raise GitHubError(f"GitHub showed something of {name} that cannot be read: {error}") from None
+        except BudgetExhausted as error:
+            done.stopped, done.resumes = str(error), error.reset
+        finally:
+            done.requests = client.requests - requests
+            done.not_modified = client.unchanged - unchanged
+            done.remaining = client.remaining
+    return done
+
+
+def web_host(base_url: str) -> str:
+    """The host under which people see what an API address answers for: ``github.com`` for ``https://api.github.com``,
+    ``ghe.example`` for ``https://ghe.example/api/v3``."""
+    host = (urlsplit(base_url).hostname or "").lower()
+    return host.removeprefix("api.") if host == "api.github.com" or host.endswith(".ghe.com") else host
+
+
+@dataclass(frozen=True, slots=True)
+class _Sync:
+    ledger: Ledger
+    client: GitHubClient
+    now: int
+    since: int
+    host: str
+    done: Synced
+    progress: OnProgress
+    on_changed: OnChanged
+    counted: set[tuple[str, Kind, str]] = field(default_factory=set)
+
+    def identify(self, name: str) -> dict[str, Any]:
+        """Asks what the repository is called now. One that was renamed keeps its places in the lists."""
+        old = f"github/{self.host}/{name}"
+        place = self._place(f"{old}/repository")
+        step = listing.repository(self.client, name, self.host, place, self.now)
+        if step is None:
+            return place
+        new = f"github/{self.host}/{step.place['name']}"
+        moved: dict[str, Any] = {}
+        if new.casefold() != old.casefold():
+            with self.ledger.read() as connection:
+                if not cursors_like(connection, f"{new}/"):
+                    moved = {f"{new}/{each}": cursor(connection, f"{old}/{each}") for each in _LISTS}
+        self._store(step, f"{old}/repository", {name: told for name, told in moved.items() if told})
+        return step.place
+
+    def read_list(self, name: str, repository: Mapping[str, Any]) -> None:
+        """Reads one list to its end. One that the token may not see, or that GitHub cannot show, does not hold up the others."""
+        key = f"{self.host}/{repository['name']}"
+        stored = f"github/{key}/{name}"
+        place = self._place(stored)
+        if not place or self.since < place["begun"]:
+            place = {"begun": self.since}
+        since = max(self.since, repository["created"]) if name == "runs" else self.since
+        reading = Reading(self.client, repository["name"], key, self.now, place, since, self._known)
+        try:
+            for step in _LISTS[name](reading):
+                self._store(step, stored)
+                self.progress(name, step.done, step.total)
+        except NotUnderstood as error:
+            raise GitHubError(
+                f"GitHub's list of {name} of {key} holds what cannot be read: {error}"
+            ) from None
+        except GitHubAccessError as error:
+            if error.status == 401:
+                raise
+            self.done.skipped[name] = str(error)
+        except OverflowRefused as error:
+            self.done.skipped[name] = str(error)
+        finally:
+            self.done.redelivered += reading.redelivered
+
+    def _store(self, step: Step, name: str, others: Mapping[str, Any] | None = None) -> None:
+        with self.ledger.write() as connection:
+            changed = take_in(connection, step.observations, self.now)
+            for each, place in {name: step.place, **(others or {})}.items():
+                remember(connection, each, place, self.now)
+            if changed:
+                self.on_changed(connection, changed, self.now)
+        self._count(self.done.read, "read", step.observations)
+        self._count(self.done.changed, "changed", changed)
+
+    def _count(self, counts: dict[str, int], what: str, things: Sequence[Observation | Changed]) -> None:
+        for one in things:
+            if (what, one.kind, one.key) not in self.counted:
+                self.counted.add((what, one.kind, one.key))
+                counts[one.kind.value] = counts.get(one.kind.value, 0) + 1
+
+    def _place(self, name: str) -> dict[str, Any]:
+        with self.ledger.read() as connection:
+            return cursor(connection, name) or {}
+
+    def _known(self, kind: Kind, key: str) -> Mapping[str, Any]:
+        with self.ledger.read() as connection:
+            found = thing(connection, kind, key)
+        return found.fields if found else {}
