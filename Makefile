@@ -6,7 +6,7 @@ REPO   ?= .
 ARGS   ?=
 BIN    := .venv/bin
 
-.PHONY: scan test lint bench help clean
+.PHONY: scan test serve demo lint bench help clean
 
 help: ## show what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -16,6 +16,12 @@ scan: .venv/.run-ready ## record what was achieved in REPO (default: this reposi
 
 test: .venv/.dev-ready ## run the whole test suite
 	$(BIN)/python -m pytest -n auto $(ARGS)
+
+serve: .venv/.run-ready ## take in webhooks, serve the API at http://127.0.0.1:8000
+	@$(BIN)/achievement-collector serve $(ARGS)
+
+demo: .venv/.run-ready ## watch an epic grow from webhooks and CI, offline
+	@$(BIN)/python -m demo
 
 lint: .venv/.dev-ready ## style, types and the layering of the rooms
 	$(BIN)/ruff check .

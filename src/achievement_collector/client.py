@@ -1,11 +1,13 @@
 """A client of the server, for programs::
 
-from achievement_collector.client import AchievementCreate, Client
+    from achievement_collector.client import AchievementCreate, Client
 
-with Client("http://127.0.0.1:8000", token) as client:
-    made = client.create(AchievementCreate(title="Led the March incident", person="Ada <ada@acme.example>"))
-    for one in client.achievements(category="feature", min_impact=70):
-        print(one["id"], one["title"])
+    with Client("http://127.0.0.1:8000", token) as client:
+        made = client.create(AchievementCreate(title="Led the March incident", person="Ada <ada@acme.example>"))
+        for one in client.achievements(category="feature", min_impact=70):
+            print(one["id"], one["title"])
+
+Errors are :class:`achievement_collector.errors.CollectorError`; what is not there is a ``NotFoundError``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -28,9 +31,17 @@ class Client:
 
     def __init__(self, address: str, token: str = "", *, timeout: float = 30.0) -> None:
         if not address.startswith(("http://", "https://")):
-            raise CollectorError(f"{address!r} is no address of a server; it begins with http:// or https://")
+            raise CollectorError("the address of a server begins with http:// or https://")
+        if not (token.isascii() and token.isprintable()) or " " in token:
+            raise CollectorError("the token must be one word of plain ASCII characters, as tokens are")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=timeout)
+        try:
+            self._http = httpx.Client(base_url=address.rstrip("/"), headers=headers, timeout=timeout)
+        except httpx.InvalidURL as error:
+            raise CollectorError(f"the address of the server cannot be used: {error}") from None
+        self._server = (
+            f"{self._http.base_url.scheme}://{self._http.base_url.netloc.decode()}"  # without a password
+        )
 
     def __enter__(self) -> Client:
         return self
@@ -95,19 +106,26 @@ class Client:
         try:
             answer = self._http.request(method, path, **more)
         except httpx.HTTPError as error:
-            raise CollectorError(f"{self._http.base_url} does not answer: {type(error).__name__}") from None
+            raise CollectorError(f"{self._server} does not answer: {type(error).__name__}") from None
         try:
             data = answer.json()
         except ValueError:
-            data = {}
+            data = None
         if answer.is_success and isinstance(data, dict):
             return data
-        detail = data.get("detail") if isinstance(data, dict) else None
-        told = f"{answer.status_code}: {detail or answer.reason_phrase}"
-        raise (NotFoundError if answer.status_code == 404 else CollectorError)(f"the server says {told}")
+        if answer.is_success:
+            raise CollectorError(f"what answers at {self._server} is no achievement-collector")
+        told = f"the server says {answer.status_code}: {_words(data) or answer.reason_phrase}"
+        raise (NotFoundError if answer.status_code == 404 else CollectorError)(told)
+
+
+def _words(problem: Any) -> str:
+    """What a problem (RFC 9457) says, with each place that does not fit; empty for anything else."""
+    if not isinstance(problem, dict) or "detail" not in problem:
+        return ""
+    places = [f"{one['at']}: {one['what']}" for one in problem.get("errors", ())]
+    return str(problem["detail"]) + (f" ({'; '.join(places)})" if places else "")
 
 
 def _part(text: str) -> str:
-    from urllib.parse import quote
-
     return quote(text, safe="")

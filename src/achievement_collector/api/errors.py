@@ -11,11 +11,32 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from achievement_collector.errors import CollectorError, ConfigurationError, LedgerError, NotFoundError
 
 _log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
+_SCHEMA = {
+    "title": "Problem",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What happened, to what, and what can be done"},
+        "errors": {
+            "type": "array",
+            "description": "Each place of the request that does not fit (422)",
+            "items": {
+                "type": "object",
+                "required": ["at", "what"],
+                "properties": {"at": {"type": "string"}, "what": {"type": "string"}},
+            },
+        },
+    },
+}
 
 
 def problem(
@@ -32,6 +53,26 @@ def problem(
     return JSONResponse(body, status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 
+def problems(answers: Mapping[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Declares that these statuses are answered with a problem, and when: for ``responses`` of a route or router."""
+    return {
+        status: {"description": when, "content": {MEDIA_TYPE: {"schema": _SCHEMA}}}
+        for status, when in answers.items()
+    }
+
+
+GUARDED = problems(
+    {
+        401: "A token is needed, or it is unknown",
+        403: "The token is not for this",
+        421: "Called by a name of another machine",
+        422: "The request does not fit this form",
+        503: "The ledger cannot be used",
+    }
+)
+"""What every route that needs a token may answer."""
+
+
 def add_to(app: FastAPI) -> None:
     """Has every error of the application answered as a problem."""
 
@@ -42,6 +83,10 @@ def add_to(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def _validation(_: Request, error: RequestValidationError) -> JSONResponse:
         return problem(422, "the request does not fit the documented form", errors=_places(error.errors()))
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(_: Request, error: ClientDisconnect) -> JSONResponse:
+        return problem(400, "the request ended before its body did")
 
     @app.exception_handler(NotFoundError)
     async def _not_found(_: Request, error: NotFoundError) -> JSONResponse:

@@ -15,16 +15,17 @@ from prometheus_client.registry import Collector
 
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.workflows.loop import LiveWork, now_ms
+from achievement_collector.workflows.loop import now_ms
+from achievement_collector.workflows.supervisor import Work
 
 _PREFIX = "achievement_collector"
-disable_created_metrics()  # every series would be doubled by the time it began
+disable_created_metrics()  # type: ignore[no-untyped-call]  # every series would be doubled by the time it began
 
 
 class Metrics:
     """Counters of this process, and what the ledger tells at the time of a scrape."""
 
-    def __init__(self, ledger: Ledger, work: LiveWork) -> None:
+    def __init__(self, ledger: Ledger, work: Work) -> None:
         self.registry = CollectorRegistry()
         self.deliveries = Counter(
             f"{_PREFIX}_deliveries",
@@ -69,7 +70,7 @@ class Metrics:
 
 
 class _FromLedger(Collector):
-    def __init__(self, ledger: Ledger, work: LiveWork) -> None:
+    def __init__(self, ledger: Ledger, work: Work) -> None:
         self._ledger = ledger
         self._work = work
 

@@ -9,19 +9,21 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from achievement_collector.api.errors import problem
+from achievement_collector.api.errors import GUARDED, problem, problems
 from achievement_collector.api.security import needs
 from achievement_collector.api.state import state_of
 from achievement_collector.derive.epics import iso
 from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.inbox import Delivery
+from achievement_collector.models import Text
 from achievement_collector.services import intake
 
 router = APIRouter()
 _read, _write = Depends(needs("read")), Depends(needs("write"))
 Limit = Annotated[int, Query(ge=1, le=200)]
 Number = Annotated[int, Query(ge=0, le=2**62)]
+_UNKNOWN = GUARDED | problems({404: "There is no such delivery"})
 
 
 @router.get("/healthz", tags=["operations"])
@@ -30,11 +32,11 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", tags=["operations"], responses={503: {"description": "Not ready"}})
+@router.get("/readyz", tags=["operations"], responses=problems({503: "Not ready"}))
 async def readyz(request: Request) -> Response:
     """Whether everything has started and the ledger answers."""
     state = state_of(request)
-    if not state.is_ready:
+    if not state.is_ready():
         return problem(503, "still starting")
     with_ledger = await run_in_threadpool(_ask_ledger, state.ledger)
     if with_ledger:
@@ -53,18 +55,28 @@ def _ask_ledger(ledger: Any) -> str:
     return ""
 
 
-@router.get("/metrics", tags=["operations"])
+@router.get(
+    "/metrics",
+    tags=["operations"],
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {}}}, **problems({503: "The ledger cannot be used"})},
+)
 async def metrics(request: Request) -> Response:
     """The product's own metrics, in Prometheus' text format."""
     text = await run_in_threadpool(state_of(request).metrics.text)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/inbox", tags=["inbox"], dependencies=[_read])
+@router.get(
+    "/inbox",
+    tags=["inbox"],
+    dependencies=[_read],
+    responses=GUARDED | problems({400: "There is no such state"}),
+)
 def inbox_list(
     request: Request,
     state: Annotated[str | None, Query(description="waiting, processed, not_relevant or failed")] = None,
-    source: Annotated[str | None, Query(max_length=20)] = None,
+    source: Annotated[Text | None, Query(max_length=20)] = None,
     limit: Limit = 50,
     before: Annotated[
         int | None, Query(ge=0, le=2**62, description="Only deliveries with a smaller id")
@@ -82,14 +94,14 @@ def inbox_list(
     }
 
 
-@router.get("/inbox/{number}", tags=["inbox"], dependencies=[_read])
+@router.get("/inbox/{number}", tags=["inbox"], dependencies=[_read], responses=_UNKNOWN)
 def inbox_show(request: Request, number: int) -> dict[str, Any]:
     """One delivery with its body, as it came."""
     one = intake.show_delivery(state_of(request).ledger, _checked(number))
     return {**delivery_data(one), "body": one.body.decode("utf-8", "replace")}
 
 
-@router.post("/inbox/{number}/retry", tags=["inbox"], dependencies=[_write])
+@router.post("/inbox/{number}/retry", tags=["inbox"], dependencies=[_write], responses=_UNKNOWN)
 def inbox_retry(request: Request, number: int) -> dict[str, int]:
     """Has a delivery processed again."""
     own = state_of(request)
@@ -99,7 +111,7 @@ def inbox_retry(request: Request, number: int) -> dict[str, int]:
     return {"retried": count}
 
 
-@router.get("/notifications", tags=["operations"], dependencies=[_read])
+@router.get("/notifications", tags=["operations"], dependencies=[_read], responses=GUARDED)
 def notifications(request: Request, after: Number = 0, limit: Limit = 100) -> list[dict[str, Any]]:
     """What happened that somebody may want to hear of: epics that were finalised or reopened."""
     with state_of(request).ledger.read() as connection:

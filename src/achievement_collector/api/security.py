@@ -1,8 +1,7 @@
 """Who may ask for what: bearer tokens with scopes.
 
-A server bound to a loopback address that has neither ACHIEVEMENT_COLLECTOR_TOKEN nor a token in its ledger is open to this
-machine; everything else needs a token. Requests whose Host header names another machine are refused, so that no web page
-can reach an open server by a name of its own (DNS rebinding).
+A server bound to a loopback address that has no ACHIEVEMENT_COLLECTOR_TOKEN, and in whose ledger no token was ever made, is
+open to this machine; everything else needs a token. Revoking the last token does not open a server again.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.exceptions import HTTPException
 
 from achievement_collector.api.state import state_of
-from achievement_collector.services.tokens import has_tokens, scopes_of
+from achievement_collector.services.tokens import list_tokens, scopes_of
 
 _bearer = HTTPBearer(auto_error=False, description="A token made with: achievement-collector token create")
 
@@ -33,7 +32,7 @@ def needs(scope: str) -> Callable[..., Awaitable[None]]:
             if (
                 state.is_loopback
                 and not state.settings.api_token
-                and not await run_in_threadpool(has_tokens, state.ledger)
+                and not await run_in_threadpool(list_tokens, state.ledger)
             ):
                 return
             raise HTTPException(

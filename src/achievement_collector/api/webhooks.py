@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from achievement_collector.api.reading import limited_body
+from achievement_collector.api.errors import problems
 from achievement_collector.api.state import State, state_of
 from achievement_collector.intake import signatures
 from achievement_collector.ledger.inbox import Incoming
@@ -20,11 +20,16 @@ router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"description": "Known already, or (Linear asks for 200) stored"},
     202: {"description": "Stored; it will be processed"},
-    400: {"description": "The request is incomplete, or its time is out of the window"},
-    401: {"description": "The signature is missing or wrong"},
-    413: {"description": "The body is too large"},
-    503: {"description": "No secret is set for this source, or the ledger cannot be used"},
+    **problems(
+        {
+            400: "The request is incomplete, or its time is out of the window",
+            401: "The signature is missing or wrong",
+            413: "The body is too large",
+            503: "No secret is set for this source, or the ledger cannot be used",
+        }
+    ),
 }
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
 def _secret(value: str | None, name: str) -> str:
@@ -51,12 +56,12 @@ def _refuse(state: State, source: str, status: int, why: str) -> HTTPException:
     return HTTPException(status, why)
 
 
-@router.post("/github", responses=_ANSWERS, status_code=202)
+@router.post("/github", responses=_ANSWERS, status_code=202, openapi_extra=_BODY)
 async def github(request: Request) -> JSONResponse:
     """A delivery of GitHub (``X-GitHub-Event``, ``X-GitHub-Delivery``, ``X-Hub-Signature-256``)."""
     began, state = time.perf_counter(), state_of(request)
     secret = _secret(state.settings.github_webhook_secret, "GITHUB_WEBHOOK_SECRET")
-    body = await limited_body(request)
+    body = await request.body()
     if not signatures.is_signed_by_github(secret, body, request.headers):
         raise _refuse(state, "github", 401, "X-Hub-Signature-256 is missing or does not fit the body")
     event = request.headers.get("x-github-event", "")
@@ -65,17 +70,17 @@ async def github(request: Request) -> JSONResponse:
     return await _store(state, "github", request.headers.get("x-github-delivery", ""), event, body, began)
 
 
-@router.post("/linear", responses=_ANSWERS)
+@router.post("/linear", responses=_ANSWERS, openapi_extra=_BODY)
 async def linear(request: Request) -> JSONResponse:
     """A delivery of Linear (``Linear-Signature``, ``Linear-Delivery``), answered with 200 as Linear asks for."""
     began, state = time.perf_counter(), state_of(request)
     secret = _secret(state.settings.linear_webhook_secret, "LINEAR_WEBHOOK_SECRET")
-    body = await limited_body(request)
+    body = await request.body()
     if not signatures.is_signed_by_linear(secret, body, request.headers):
         raise _refuse(state, "linear", 401, "Linear-Signature is missing or does not fit the body")
     skew = signatures.linear_skew(body, request.headers, state.clock())
     if skew is not None and skew > state.settings.linear_webhook_window * 1000:
-        state.want_linear.set()  # what it told is fetched instead
+        state.work.ask_linear()  # what it told is fetched instead
         raise _refuse(
             state, "linear", 400, f"the delivery is {skew // 1000} s off; what it told will be polled"
         )
@@ -83,12 +88,12 @@ async def linear(request: Request) -> JSONResponse:
     return await _store(state, "linear", request.headers.get("linear-delivery", ""), event, body, began, 200)
 
 
-@router.post("/deployments", responses=_ANSWERS, status_code=202)
+@router.post("/deployments", responses=_ANSWERS, status_code=202, openapi_extra=_BODY)
 async def deployments(request: Request) -> JSONResponse:
     """A deployment told by any tool (docs/live.md has the form), signed with ``X-Signature-256: sha256=<hex>``."""
     began, state = time.perf_counter(), state_of(request)
     secret = _secret(state.settings.deployments_webhook_secret, "DEPLOYMENTS_WEBHOOK_SECRET")
-    body = await limited_body(request)
+    body = await request.body()
     if not signatures.is_signed_by_deployer(secret, body, request.headers):
         raise _refuse(state, "deployments", 401, "X-Signature-256 is missing or does not fit the body")
     return await _store(

@@ -50,6 +50,10 @@ def export(
         typer.Option(metavar="FILE", help="A TOML file of names to replace everywhere.", show_default=False),
     ] = None,
     emails: Annotated[bool, typer.Option("--emails", help="With the person's address.")] = False,
+    epic: Annotated[
+        str | None,
+        typer.Option(metavar="KEY", help="The document of an epic instead of a record.", show_default=False),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The file to write; default: the screen.", show_default=False),
@@ -62,7 +66,7 @@ def export(
 
     from achievement_collector.errors import CollectorError
     from achievement_collector.services.exporting import export as export_record
-    from achievement_collector.services.exporting import write_file
+    from achievement_collector.services.exporting import export_epic
     from achievement_collector.services.records import Query
 
     ledger = options.open_existing(database)
@@ -75,6 +79,16 @@ def export(
         person=person, me=me, repository=repository, since=since, until=until, category=category, skill=skill,
         min_impact=min_impact, text=text,
     )  # fmt: skip
+    if epic is not None:
+        if query != Query() or emails:
+            raise CollectorError(
+                "an epic is exported whole: --epic goes with --persona, --format, --redact and --output"
+            )
+        content = export_epic(
+            ledger, epic, datetime.now(UTC), persona=persona, format=wanted, redactions=redact
+        )
+        _write(content, output)
+        return
     content = export_record(
         ledger,
         query,
@@ -86,6 +100,14 @@ def export(
         emails=emails,
         warn=lambda told: typer.echo(f"note: {told}", err=True),
     )
+    _write(content, output)
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    import sys
+
+    from achievement_collector.services.exporting import write_file
+
     if output is None:
         sys.stdout.buffer.write(content)
         return

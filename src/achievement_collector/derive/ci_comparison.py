@@ -6,10 +6,13 @@ Nothing is said without a baseline, and no change is called one that is smaller 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from achievement_collector.facts.work import CiReport
+
+_SMALL_SHARE = 0.05
+"""Of the earlier value: a smaller difference of times says nothing where the spread is not known."""
 
 _SIGNIFICANT_SPREADS = 2.0
 """A difference of means counts where it exceeds this many standard errors (about 95 % for normal noise)."""
@@ -49,10 +52,41 @@ class Measure:
             return None
         if self.after == self.before:
             return False
+        if self.is_clear is None and self.kind in ("benchmark", "build_time") and self._is_small():
+            return None
         return (self.after > self.before) is self.higher_is_better
+
+    def _is_small(self) -> bool:
+        return abs(self.after - (self.before or 0.0)) < _SMALL_SHARE * abs(self.before or 0.0)
 
     def as_data(self) -> dict[str, Any]:
         return asdict(self) | {"change": self.change, "improves": self.improves, "text": in_words(self)}
+
+
+def over_time(measures: Sequence[Measure]) -> tuple[Measure, ...]:
+    """Measures of several changes in the order in which they were merged, as one for each kind and name: from the first
+    one's baseline to the last one's report. What others merged in between is in it as well."""
+    chains: dict[tuple[str, str], list[Measure]] = {}
+    for one in measures:
+        chains.setdefault((one.kind, one.name), []).append(one)
+    found = []
+    for (kind, _), chain in chains.items():
+        last = chain[-1]
+        first = next((one for one in chain if one.before is not None and one.unit == last.unit), None)
+        if first is None or first is last:
+            found.append(last)
+            continue
+        note = f"{len(chain)} reports" if kind == "findings" else ""
+        is_clear = _differ(
+            (last.after, last.spread, last.samples), (first.before or 0.0, first.spread_before, first.samples_before)
+        ) if last.is_clear is not None and first.is_clear is not None else None  # fmt: skip
+        found.append(
+            replace(
+                last, before=first.before, samples_before=first.samples_before, spread_before=first.spread_before,
+                baseline=first.baseline, is_clear=is_clear, note=note,
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 def compare(
@@ -60,8 +94,8 @@ def compare(
 ) -> tuple[Measure, ...]:
     """The measures of a change, from the latest of its ``own`` reports of each kind and name.
 
-    The baseline is the report of the commit the change is based on (``base_sha``), else the latest earlier one of the
-    branch ``base``; never a report of the change itself.
+    The baseline is the report of the commit the change is based on (``base_sha``), whenever that was measured; else the
+    latest earlier one of the branch ``base``; never a report of the change itself.
     """
     latest: dict[tuple[str, str], CiReport] = {}
     for one in sorted(own, key=lambda one: (one.at, one.key)):
@@ -69,14 +103,14 @@ def compare(
     shas = {one.sha for one in latest.values()}
     found: list[Measure] = []
     for (kind, name), report in sorted(latest.items()):
-        candidates = [
+        alike = [other for other in reports if (other.kind, other.name) == (kind, name) and other.sha not in shas]
+        exact = [other for other in alike if base_sha and other.sha == base_sha]  # whenever it was handed in
+        earlier = [
             other
-            for other in reports
-            if (other.kind, other.name) == (kind, name) and other.sha not in shas and other.at <= report.at
-            and (other.sha == base_sha or (base and other.branch == base and other.pull_request is None))
-        ]  # fmt: skip
-        exact = [other for other in candidates if base_sha and other.sha == base_sha]
-        chosen = exact or candidates
+            for other in alike
+            if other.at <= report.at and base and other.branch == base and other.pull_request is None
+        ]
+        chosen = exact or earlier
         baseline = chosen[-1] if chosen else None
         found += _measures(report, baseline, base)
     return tuple(found)
@@ -106,12 +140,19 @@ def _measures(report: CiReport, baseline: CiReport | None, base: str) -> list[Me
 def _tests(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]:
     found = []
     for name, better in (("total", True), ("failed", False), ("flaky", False)):
-        if _number(after, name) is not None:
-            label = "tests" if name == "total" else f"{name} tests"
-            found.append(
-                Measure("tests", label, _number(after, name) or 0.0, _number(before, name), "tests", better)
-            )
+        value, earlier = _number(after, name), _number(before, name)
+        if name == "failed":  # a test that broke has not passed either
+            value, earlier = _broken(after), _broken(before)
+        if value is None or (name != "total" and not value and not earlier):
+            continue  # that nothing failed is what a reader expects
+        label = "tests" if name == "total" else f"{name} tests"
+        found.append(Measure("tests", label, value, earlier, "tests", better))
     return found
+
+
+def _broken(data: Mapping[str, Any]) -> float | None:
+    failed = _number(data, "failed")
+    return None if failed is None else failed + (_number(data, "errors") or 0.0)
 
 
 def _coverage(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]:
@@ -150,15 +191,32 @@ def _benchmarks(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Mea
 
 
 def _is_clear(after: Mapping[str, Any], before: Mapping[str, Any]) -> bool | None:
-    """Whether two means differ by more than chance would have it (Welch's statistic against 2)."""
-    told = [_number(one, name) for one in (after, before) for name in ("value", "spread", "samples")]
-    if any(value is None for value in told):
+    """Whether two means differ by more than chance would have it; None where the reports do not tell enough."""
+    if not before or _number(before, "value") is None:
         return None
-    value, spread, samples, value_before, spread_before, samples_before = (float(one or 0) for one in told)
-    if samples < 2 or samples_before < 2 or "range" in str(after.get("spread_kind", "")):
+    if any("range" in str(one.get("spread_kind", "")) for one in (after, before)):
         return None
-    error = (spread**2 / samples + spread_before**2 / samples_before) ** 0.5
-    return bool(abs(value - value_before) > _SIGNIFICANT_SPREADS * error)
+    return _differ(
+        (_number(after, "value") or 0.0, _number(after, "spread"), _whole(after, "samples")),
+        (_number(before, "value") or 0.0, _number(before, "spread"), _whole(before, "samples")),
+    )
+
+
+def _differ(
+    after: tuple[float, float | None, int | None], before: tuple[float, float | None, int | None]
+) -> bool | None:
+    """Welch's statistic of two (mean, standard deviation, samples) against 2; None where one is not known."""
+    (value, spread, samples), (value_before, spread_before, samples_before) = after, before
+    if (
+        spread is None
+        or spread_before is None
+        or not samples
+        or not samples_before
+        or min(samples, samples_before) < 2
+    ):
+        return None
+    error = float((spread**2 / samples + spread_before**2 / samples_before) ** 0.5)
+    return abs(value - value_before) > _SIGNIFICANT_SPREADS * error
 
 
 def _findings(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]:
@@ -215,7 +273,7 @@ def _whole(data: Mapping[str, Any], name: str) -> int | None:
 def in_words(one: Measure) -> str:
     """Such as ``search: 200 ms -> 50 ms, 75 % faster, n=20``; a measure without a baseline says so."""
     after = _shown(one.after, one.unit)
-    n = f", n={one.samples}" if one.samples and one.kind == "benchmark" else ""
+    n = _samples(one) if one.kind == "benchmark" else ""
     if one.before is None:
         return f"{one.name}: {after}{n}; {one.note}"
     text = f"{one.name}: {_shown(one.before, one.unit)} → {after}"
@@ -228,23 +286,32 @@ def in_words(one: Measure) -> str:
             text += f", {one.after - one.before:+.0f}"
         case "findings":
             text += f", {one.note}"
-    if one.is_clear is False:
+    if one.is_clear is False and one.after != one.before:
         text += ", within the noise"
     elif one.kind == "benchmark" and one.is_clear is None:
         text += ", spread not known"
+    elif one.kind == "build_time" and one.after != one.before:
+        text += ", one build each"
     return text + n
 
 
+def _samples(one: Measure) -> str:
+    if not one.samples:
+        return ""
+    differs = one.before is not None and one.samples_before and one.samples_before != one.samples
+    return f", n={one.samples} (before: {one.samples_before})" if differs else f", n={one.samples}"
+
+
 def _faster(one: Measure) -> str:
+    """The difference in percent of the earlier value; only times are faster or slower."""
     assert one.before is not None
     if not one.before or one.after == one.before:
         return ", unchanged" if one.after == one.before else ""
-    share = (one.after - one.before) / one.before * 100
-    if one.higher_is_better is None:
-        return f", {share:+.0f} %"
-    if one.higher_is_better:
-        return f", {abs(share):.0f} % {'higher' if share > 0 else 'lower'}"
-    return f", {abs(share):.0f} % {'faster' if share < 0 else 'slower'}"
+    percent = (one.after - one.before) / abs(one.before) * 100
+    share = f"{abs(percent):.0f} %" if abs(percent) >= 9.95 else f"{abs(percent):.1f} %"
+    if one.unit in _SECONDS and one.higher_is_better is not True:
+        return f", {share} {'faster' if percent < 0 else 'slower'}"
+    return f", {share} {'higher' if percent > 0 else 'lower'}"
 
 
 _SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -254,13 +321,27 @@ def _shown(value: float, unit: str) -> str:
     if unit == "rate":
         return f"{value * 100:.1f} %"
     seconds = _SECONDS.get(unit)
-    if seconds is not None:
-        value *= seconds
-        if value >= 100:
-            return f"{value // 60:.0f} min {value % 60:.0f} s" if value >= 120 else f"{value:.0f} s"
-        for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-            if value >= step:
-                return f"{value / step:.3g} {name}"
-        return f"{value / 1e-9:.3g} ns"
-    number = f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+    if seconds is not None and value:
+        return _time(value * seconds)
+    number = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else _three_digits(value)
     return f"{number} {unit}".rstrip() if unit not in ("tests", "findings") else number
+
+
+def _time(seconds: float) -> str:
+    """Three digits, such as 1.25 s or 50 ms; from two minutes on whole seconds."""
+    if abs(seconds) >= 99.95:
+        whole = round(seconds)
+        return f"{whole} s" if abs(whole) < 120 else f"{whole // 60} min {whole % 60} s"
+    for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+        if abs(seconds) >= 0.9995 * step or name == "ns":
+            break
+    return f"{_three_digits(seconds / step)} {name}"
+
+
+def _three_digits(value: float) -> str:
+    size = abs(value)
+    if size < 0.001:
+        return f"{value:.3g}"
+    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 4
+    number = f"{value:.{places}f}"
+    return number.rstrip("0").rstrip(".") if "." in number else number

@@ -14,12 +14,14 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from achievement_collector.derive.ci_comparison import Measure, in_words
+from achievement_collector.derive.ci_comparison import Measure, in_words, over_time
 from achievement_collector.derive.pulls import attached_to, attachment_kind
 from achievement_collector.facts.work import Attachment, Check, EpicSource, Issue, PullRequest
 
 _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
 _FINE = frozenset({"success", "neutral", "skipped"})
+
+_UNDONE = ("reverted by", "a revert")
 
 BUSINESS_METRICS = (
     "engagement_rate_improvement",
@@ -209,11 +211,12 @@ def _timeline(
 
     first_work = min(begun, default=None)
     phase("planning", min(planned, default=None), first_work, "from its creation to the first work on it")
-    is_under_way = any(one.pull.state == "open" for one in pulls) or (bool(opened) and not merged)
-    phase(
-        "implementation", min(opened, default=None), None if is_under_way else max(merged, default=None),
-        "from the first pull request opened to the last merged",
-    )  # fmt: skip
+    is_under_way = any(one.pull.state == "open" for one in pulls)
+    if is_under_way or merged:  # what was only closed without a merge implemented nothing
+        phase(
+            "implementation", min(opened, default=None), None if is_under_way else max(merged),
+            "from the first pull request opened to the last merged",
+        )  # fmt: skip
     if merged and not is_under_way:
         phase("completion", max(merged), completed, "from the last merge to its completion")
     moments: list[tuple[int, str]] = [(start, "started") for start in [started] if start is not None]
@@ -234,7 +237,9 @@ def _timeline(
     return {
         "started": iso(started),
         "completed": iso(completed),
-        "seconds": (completed - started) // 1000 if started is not None and completed is not None else None,
+        "seconds": (completed - started) // 1000
+        if started is not None and completed is not None and completed >= started
+        else None,
         "phases": phases,
         "events": [{"at": iso(at), "what": what} for at, what in sorted(moments)],
     }
@@ -256,7 +261,7 @@ def _deliverables(
     ]  # fmt: skip
     sized = [one.pull for one in merged if one.pull.additions is not None and one.pull.deletions is not None]
     return {
-        "features": list(dict.fromkeys(features)),
+        "features": list({name.lower(): name for name in reversed(features)}.values())[::-1],
         "prs_merged": len(merged),
         "prs_open": sum(one.pull.state == "open" for one in pulls),
         "prs_closed_unmerged": sum(one.pull.state == "closed" for one in pulls),
@@ -293,8 +298,20 @@ def _pull_data(one: PullInEpic) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _over_the_epic(merged: Sequence[PullInEpic]) -> tuple[Measure, ...]:
+    """What CI measured from the base of the first merged pull request to the last one's head. Those that lost their
+    credit (reverted) or have none (a revert) are passed over."""
+    lasting = [
+        one
+        for one in merged
+        if one.achievement is None or not one.achievement.left_out_reason.startswith(_UNDONE)
+    ]
+    ordered = sorted(lasting, key=lambda one: (one.pull.merged or 0, one.pull.key))
+    return over_time([measure for one in ordered for measure in one.measures])
+
+
 def _technical(merged: Sequence[PullInEpic]) -> dict[str, Any]:
-    measures = [measure for one in merged for measure in one.measures]
+    measures = _over_the_epic(merged)
     gains = [
         (share, one)
         for one in measures
@@ -331,12 +348,14 @@ def _gain_data(share: float, one: Measure) -> dict[str, Any]:
 
 def _quality(merged: Sequence[PullInEpic]) -> dict[str, Any]:
     latest = sorted(merged, key=lambda one: (one.pull.merged or 0, one.pull.key))
-    coverage = [
-        m for one in latest for m in one.measures if m.kind == "coverage" and m.name.startswith("line")
+    measures = _over_the_epic(merged)
+    coverage = [one for one in measures if one.kind == "coverage" and one.name.startswith("line")]
+    tests = [
+        one
+        for one in measures
+        if one.kind == "tests" and one.name.startswith("tests") and one.change is not None
     ]
-    tests = [m for one in latest for m in one.measures if m.kind == "tests" and m.name.startswith("tests")]
-    added = [m.change for m in tests if m.change is not None]
-    findings = [in_words(m) for one in latest for m in one.measures if m.kind == "findings"]
+    findings = [in_words(one) for one in measures if one.kind == "findings"]
     states = [ci_state(one.checks) for one in latest]
     known = [state for state in states if state in ("success", "failed")]
     reverted = [
@@ -349,8 +368,8 @@ def _quality(merged: Sequence[PullInEpic]) -> dict[str, Any]:
             {"value": coverage[-1].after, "text": in_words(coverage[-1])} if coverage else _unmeasured("no coverage report")
         ),
         "tests_added": (
-            {"value": int(sum(added)), "basis": f"{len(added)} of {len(latest)} merged pull requests had a baseline"}
-            if added
+            {"value": int(sum(one.change or 0 for one in tests)), "text": "; ".join(in_words(one) for one in tests)}
+            if tests
             else _unmeasured("no test report with a baseline")
         ),
         "security_findings": findings,

@@ -50,6 +50,8 @@ def complexity_of_estimate(estimate: float | None, scale: str) -> ScorePart:
     if estimate is None:
         return ScorePart("estimate", 0.0, "not measured: the issue has no estimate")
     steps = _SCALES.get(scale)
+    if scale == "notUsed":
+        return ScorePart("estimate", 0.0, "not measured: the team does not estimate")
     if steps is None:
         return ScorePart(
             "estimate",
@@ -57,10 +59,11 @@ def complexity_of_estimate(estimate: float | None, scale: str) -> ScorePart:
             f"not measured: {estimate:g} points, on a scale that is not known (sync linear reads it)",
         )
     place = sum(step <= estimate for step in steps)
+    told = (
+        "below the first step" if not place else f"step {place} of 5" if place <= 5 else "above all 5 steps"
+    )
     return ScorePart(
-        "estimate",
-        min(100.0, place * 20.0),
-        f"{estimate:g} points, step {place} of 5 on the team's {scale} scale",
+        "estimate", min(100.0, place * 20.0), f"{estimate:g} points, {told} on the team's {scale} scale"
     )
 
 
@@ -85,10 +88,9 @@ def category_of_issue(issue: Issue) -> CategoryCall:
     return call
 
 
-def conclude_issue(
-    issue: Issue, assignee_id: int | None, done_by: str, now_unit: str = "linear"
-) -> Conclusion:
-    """The achievement that a completed issue is; where pull requests did it (``done_by``), they have the credit."""
+def conclude_issue(issue: Issue, assignee_id: int | None, done_by: str, undone: str = "") -> Conclusion:
+    """The achievement that a completed issue is; where a pull request did it (``done_by``), that has the credit, and where
+    it did and was reverted (``undone``), nobody has."""
     impact, complexity = (
         impact_of_priority(issue.priority),
         complexity_of_estimate(issue.estimate, issue.scale),
@@ -96,6 +98,8 @@ def conclude_issue(
     call = category_of_issue(issue)
     assert issue.completed is not None
     left_out = f"done by {done_by}, which has the credit" if done_by else ""
+    if not left_out and undone:
+        left_out = f"done by {undone}, which was reverted"
     if not left_out and assignee_id is None:
         left_out = "nobody was assigned, so nobody is accountable for it"
     skills = tuple((name, kind.value, evidence) for name, kind, evidence in skills_of_issue(issue))

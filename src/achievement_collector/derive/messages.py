@@ -318,7 +318,7 @@ _REFERENCE = re.compile(r"(?:[\w.-]+/[\w.-]+)?#\d{1,9}")
 _GH = re.compile(r"\bGH-(\d{1,9})\b")
 # the charset first: the engine then looks for capitals only
 _KEY = re.compile(r"([A-Z](?<![\w/.-][A-Z])[A-Z0-9]{1,9}-[1-9]\d{0,6})(?![\w-])")
-_NO_KEYS = frozenset(
+NO_KEYS = frozenset(
     {
         "UTF", "SHA", "ISO", "RFC", "CVE", "CWE", "PEP", "ECMA", "AES", "RSA", "MD", "BASE", "ASCII",
         "IEEE", "X86", "ARM", "ES", "TLS", "SSL", "HTTP", "IPV", "UTC", "GMT", "GPL", "LGPL", "AGPL",
@@ -340,7 +340,7 @@ def issue_references(message: str) -> tuple[str, ...]:
             found += _REFERENCE.findall(match[1])
     if "GH-" in text:
         found += [f"#{number}" for number in _GH.findall(text)]
-    found += [key for key in _KEY.findall(text) if key.rpartition("-")[0] not in _NO_KEYS]
+    found += [key for key in _KEY.findall(text) if key.rpartition("-")[0] not in NO_KEYS]
     return tuple(dict.fromkeys(found))[:20]
 
 

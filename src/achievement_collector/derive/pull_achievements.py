@@ -20,7 +20,7 @@ from achievement_collector.derive.achievements import (
     storable_text,
 )
 from achievement_collector.derive.categories import ChangeText, categorise
-from achievement_collector.derive.changes import ChangeDraft
+from achievement_collector.derive.changes import ChangeDraft, State
 from achievement_collector.derive.ci_comparison import Measure
 from achievement_collector.derive.conclusions import (
     AchievementKind,
@@ -32,7 +32,13 @@ from achievement_collector.derive.conclusions import (
 )
 from achievement_collector.derive.history import History
 from achievement_collector.derive.messages import clean_title, declares_breaking, parse_header
-from achievement_collector.derive.pulls import Standing, category_of_labels, closed_issues, readable_body
+from achievement_collector.derive.pulls import (
+    Standing,
+    category_of_labels,
+    closed_issues,
+    readable_body,
+    standings,
+)
 from achievement_collector.derive.scores import (
     ScoreInputs,
     complexity_parts,
@@ -45,6 +51,7 @@ from achievement_collector.derive.skills import named_skills
 from achievement_collector.facts.work import PullRequest
 
 _MOST_REBASED = 200
+_REBASE_SECONDS = 120
 
 
 def join_pulls(
@@ -55,7 +62,8 @@ def join_pulls(
 
     A change that names the number in its subject is the pull request's. Otherwise the commit that the forge says it became
     is looked up: the change that holds it is the pull request's, together with those before it where it was rebased onto
-    the branch (as many as it had commits). ``drafts`` is changed in place.
+    the branch (as many as it had commits). What the forge says was reverted has lost its credit, even before git shows
+    the revert. ``drafts`` is changed in place.
     """
     found: dict[int, PullRequest] = {}
     by_number = {draft.number: draft for draft in drafts if draft.number is not None}
@@ -72,7 +80,11 @@ def join_pulls(
             continue
         _take_rebased(history, drafts, owner, draft, pull)
         draft.number, draft.key = pull.number, f"pr/{pull.number}"
+        by_number[pull.number] = draft
         found[pull.number] = pull
+    for number, (state, other) in standings(pulls).items():
+        if state == "reverted" and number in found and other not in found:
+            by_number[number].state, by_number[number].other = State.REVERTED, f"pr/{other}"
     return found
 
 
@@ -88,6 +100,7 @@ def _take_rebased(
         return
     if clean_title(history.subjects[last.anchor]) == clean_title(pull.title):
         return  # squashed into one commit that bears its title
+    is_as_pushed = pull.merge_sha == pull.head_sha  # moved forward, not written anew
     chain = [last]
     place = last.anchor
     while len(chain) < pull.commits:
@@ -95,6 +108,11 @@ def _take_rebased(
         before = owner.get(parents[0]) if len(parents) == 1 else None
         if before is None or before.is_merge or before.number is not None or before.line != last.line:
             return
+        if (
+            not is_as_pushed
+            and history.committed[last.anchor] - history.committed[before.anchor] > _REBASE_SECONDS
+        ):
+            return  # a rebase writes all its commits at once: this one was there before
         chain.append(before)
         place = before.anchor
     gone = {id(one) for one in chain[1:]}

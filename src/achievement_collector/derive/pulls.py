@@ -7,15 +7,19 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from achievement_collector.derive.conclusions import Category
+from achievement_collector.derive.messages import NO_KEYS
 from achievement_collector.facts.work import PullRequest
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _CLOSES = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)\b:?\s+"
-    r"((?:[\w.-]+/[\w.-]+)?#\d{1,9}|[A-Z][A-Z0-9]{1,9}-\d{1,7}|https?://\S+/issues/\d{1,9})",
+    r"((?:[\w.-]{1,100}/[\w.-]{1,100})?#\d{1,9}|(?-i:[A-Z][A-Z0-9]{1,9}-[1-9]\d{0,6})(?![\w-])"
+    r"|https?://[^\s/]{1,200}/[^\s/]{1,100}/[^\s/]{1,100}/issues/\d{1,9})",
     re.IGNORECASE,
 )  # https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue
-_REVERTS = re.compile(r"^\s*Reverts?\s+(?:([\w.-]+/[\w.-]+))?#(\d{1,9})\b", re.IGNORECASE | re.MULTILINE)
+_REVERTS = re.compile(
+    r"^[ \t]*Reverts?[ \t]+(?:([\w.-]+/[\w.-]+))?#(\d{1,9})\b", re.IGNORECASE | re.MULTILINE
+)
 _MARKDOWN_IMAGE = re.compile(r"!\[([^\]\n]{0,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
 _HTML_IMAGE = re.compile(r"<img\b[^>]{0,500}?\bsrc\s*=\s*[\"'](https?://[^\"'\s>]{1,1000})", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"(?<!!)\[([^\]\n]{1,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
@@ -27,6 +31,9 @@ _DOCUMENT = re.compile(
 _IMAGE = re.compile(
     r"\.(?:png|jpe?g|gif|webp|svg|mp4|mov|webm)(?:[?#]|$)|/user-attachments/assets/", re.IGNORECASE
 )
+
+_BOX = re.compile(r"\s*[-*] \[[ xX]\] ")
+_BOX_OR_EPIC = re.compile(r"\s*[-*] \[[ xX]\] |[ \t>*_-]*epic[*_]*[ \t]*:", re.IGNORECASE)
 
 _LABELS: dict[str, Category] = {
     "bug": Category.BUGFIX, "bugfix": Category.BUGFIX, "fix": Category.BUGFIX, "regression": Category.BUGFIX,
@@ -61,13 +68,14 @@ def category_of_labels(labels: Sequence[str]) -> tuple[Category, ...]:
 
 def closed_issues(body: str) -> tuple[str, ...]:
     """The issues that a body says it closes, as GitHub reads it."""
-    return tuple(dict.fromkeys(match[1] for match in _CLOSES.finditer(_COMMENT.sub("", body))))[:20]
+    found = [match[1] for match in _CLOSES.finditer(_COMMENT.sub("", body))]
+    return tuple(dict.fromkeys(one for one in found if one.rpartition("-")[0] not in NO_KEYS))[:20]
 
 
 def reverted_number(pull: PullRequest) -> int | None:
     """The number of the pull request that this one reverts, as GitHub's own button words it."""
-    match = _REVERTS.search(pull.body)
-    if not match or not pull.title.lower().startswith("revert"):
+    match = _REVERTS.search(pull.body) if pull.title.lower().startswith("revert") else None
+    if not match:
         return None
     place = match[1]
     return int(match[2]) if not place or pull.repository.endswith(f"/{place}") else None
@@ -138,17 +146,17 @@ def _pairs(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 def readable_body(body: str, longest: int) -> str:
     """A body without the comments, check boxes and empty headings of templates, cut at a paragraph."""
     text = _COMMENT.sub("", body.replace("\r", ""))
-    lines = text.split("\n")
     kept: list[str] = []
-    for number, line in enumerate(lines):
-        if re.match(r"\s*[-*] \[[ xX]\] |[ \t>*_-]*epic[*_]*[ \t]*:", line, re.IGNORECASE):
-            continue
-        if line.startswith("#"):
-            below = next((other for other in lines[number + 1 :] if other.strip()), "#")
-            if below.startswith("#") or re.match(r"\s*[-*] \[[ xX]\] ", below):
-                continue
-        kept.append(line.rstrip())
-    text = re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+    below = "#"  # the next line that holds something
+    for line in reversed(text.split("\n")):
+        is_template = _BOX_OR_EPIC.match(line) or (
+            line.startswith("#") and (below.startswith("#") or _BOX.match(below))
+        )
+        if not is_template:
+            kept.append(line.rstrip())
+        if line.strip():
+            below = line
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(reversed(kept))).strip()
     if len(text) <= longest:
         return text
     cut = text[:longest]

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.derive.achievements import Conclusion
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.scores import scaled_value
+from achievement_collector.ledger.revision import note_change
 from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import (
     achievement_credits,
@@ -60,6 +61,8 @@ def stored_conclusions(
 
 def remove_achievements(connection: Connection, ids: Sequence[int]) -> None:
     """Removes rows with their skills and credits; what people said about them stays."""
+    if ids:
+        note_change(connection)
     for start in range(0, len(ids), _MANY):
         part = list(ids[start : start + _MANY])
         for table in (achievement_skills, achievement_credits):
@@ -103,6 +106,7 @@ def add_achievements(
             for position, (name, kind, evidence) in enumerate(one.skills)
         ]
         credited += [(number, who, role, count) for who, role, count in one.credits]
+    note_change(connection)
     insert_rows(connection, achievements, _COLUMNS, rows)
     insert_rows(
         connection, achievement_skills, ("achievement_id", "position", "name", "kind", "evidence"), skills
@@ -143,6 +147,7 @@ def rescale(connection: Connection, repository_id: int, scale: float) -> None:
         if scaled_value(row.raw_impact, scale) != row.impact
     ]
     if changed:
+        note_change(connection)
         connection.execute(
             sa.update(achievements)
             .where(achievements.c.id == sa.bindparam("row"))
@@ -267,4 +272,5 @@ def set_edited(connection: Connection, uid: str, fields: Mapping[str, Any]) -> N
     if "hidden" in fields:
         values["is_hidden"] = bool(fields["hidden"])
     if values:
+        note_change(connection)
         connection.execute(sa.update(achievements).where(achievements.c.uid == uid).values(**values))

@@ -78,6 +78,22 @@ def claim(connection: Connection, limit: int) -> list[Delivery]:
     return [Delivery(*tuple(row)) for row in connection.execute(query)]
 
 
+def waiting(connection: Connection, limit: int) -> list[Delivery]:
+    """The longest waiting deliveries, not locked: see :func:`still_waiting`."""
+    query = (
+        sa.select(*_COLUMNS, deliveries.c.body).where(deliveries.c.state == WAITING).order_by(deliveries.c.id)
+    )
+    return [Delivery(*tuple(row)) for row in connection.execute(query.limit(limit))]
+
+
+def still_waiting(connection: Connection, numbers: Sequence[int]) -> set[int]:
+    """Those of the deliveries that nobody has processed meanwhile."""
+    query = sa.select(deliveries.c.id).where(
+        deliveries.c.id.in_(list(numbers)), deliveries.c.state == WAITING
+    )
+    return set(connection.scalars(query))
+
+
 def settle(connection: Connection, results: Sequence[tuple[int, str, str]], now: int) -> None:
     """Notes what became of deliveries: (id, state, told)."""
     if results:

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.derive.identity import AuthorKind, Decision, Person, parse_signature
 from achievement_collector.facts import Signature
+from achievement_collector.ledger.revision import note_change
 from achievement_collector.ledger.tables import (
     achievement_credits,
     achievements,
@@ -42,6 +43,8 @@ def replace_people(connection: Connection, found: Sequence[Person]) -> int:
         for key, (name, email, kind) in wanted.items()
         if stored.get(key) != (name, email, kind)
     ]
+    if new or changed or moved:
+        note_change(connection)
     if new:
         connection.execute(sa.insert(people), new)
     if moved:

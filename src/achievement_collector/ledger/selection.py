@@ -45,6 +45,7 @@ from achievement_collector.ledger.tables import (
 )
 
 _MANY = 500
+_YEAR_ZERO = 62_167_219_200  # seconds from then to 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,9 @@ def find_achievements(connection: Connection, prefix: str, limit: int = 5) -> li
     """The achievements whose id begins with ``prefix``, hidden and left-out ones too."""
     query = (
         sa.select(achievements)
-        .where(achievements.c.uid.startswith(prefix.lower(), autoescape=True))
+        .where(
+            achievements.c.uid >= prefix.lower(), achievements.c.uid < prefix.lower() + "g"
+        )  # hex digits only
         .order_by(achievements.c.uid)
         .limit(limit)
     )
@@ -212,11 +215,19 @@ def _rolled(one: Achievement) -> Rolled:
 
 def monthly_counts(connection: Connection, wanted: Filter) -> list[tuple[str, int]]:
     """("2026-03", achievements) in order of time, months without any included; months in UTC."""
-    rows = connection.scalars(sa.select(achievements.c.occurred).where(*_conditions(wanted)))
+    day = (achievements.c.occurred + _YEAR_ZERO) / sa.literal(
+        86_400, sa.BigInteger
+    )  # of a year in which none is negative
+    day = sa.func.floor(day) if connection.dialect.name == "postgresql" else day
+    rows = connection.execute(
+        sa.select(sa.cast(day, sa.BigInteger), sa.func.count())
+        .where(*_conditions(wanted))
+        .group_by(sa.literal_column("1"))
+    )
     counts: dict[tuple[int, int], int] = {}
-    for seconds in rows:
-        moment = Stamp(seconds).as_datetime()
-        counts[moment.year, moment.month] = counts.get((moment.year, moment.month), 0) + 1
+    for number, count in rows:
+        moment = Stamp(int(number) * 86_400 - _YEAR_ZERO).as_datetime()
+        counts[moment.year, moment.month] = counts.get((moment.year, moment.month), 0) + int(count)
     if not counts:
         return []
     (year, month), last = min(counts), max(counts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import threading
@@ -30,8 +31,16 @@ class Ledger:
         self.url = url
         self.engine = engine
         self.is_sqlite = url.get_backend_name() == "sqlite"
+        self._write_lock: int | None = None
+        self._checkpoints_apart = False
+        if self.is_sqlite:
+            sa.event.listen(engine, "connect", self._prepare)
         self._turn = _Turn() if self.is_sqlite else nullcontext()
         self.name = str(url.database) if self.is_sqlite else url.render_as_string(hide_password=True)
+
+    def _prepare(self, connection: Any, _: Any) -> None:
+        if self._checkpoints_apart:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -48,6 +57,7 @@ class Ledger:
         with (
             _clear_errors(self.name),
             self._turn,
+            self._alone(),
             self.engine.connect().execution_options(**{_WRITE: True}) as connection,
         ):
             if durable and self.is_sqlite:
@@ -58,6 +68,23 @@ class Ledger:
             finally:
                 if durable and self.is_sqlite:
                     _synchronous(connection, "NORMAL")
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keeps other processes from writing to SQLite: the system wakes who waits, where SQLite would look again after
+        ever longer pauses."""
+        if not self.is_sqlite:
+            yield
+            return
+        if self._write_lock is None:
+            self._write_lock = os.open(
+                f"{self.name}.write.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
+            )
+        fcntl.flock(self._write_lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._write_lock, fcntl.LOCK_UN)
 
     @contextmanager
     def exclusive(self, name: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
@@ -96,8 +123,26 @@ class Ledger:
             finally:
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
 
+    def checkpoint_apart(self) -> None:
+        """Has no commit of this process copy SQLite's journal into the file, which would keep its waiters waiting:
+        whoever calls this, or another process, must call :meth:`checkpoint` now and then."""
+        if self.is_sqlite:
+            self._checkpoints_apart = True
+            self.engine.dispose()
+
+    def checkpoint(self) -> None:
+        """Copies what is in SQLite's journal into the file, as far as no reader is in the way; writers are not held up."""
+        if self.is_sqlite:
+            with _clear_errors(self.name), self.engine.connect() as connection:
+                driver = connection.connection.driver_connection
+                if driver is not None:
+                    driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
     def close(self) -> None:
         self.engine.dispose()
+        if self._write_lock is not None:
+            os.close(self._write_lock)
+            self._write_lock = None
 
 
 class _HeldElsewhere(Exception):  # noqa: N818 - an outcome, not a mistake
@@ -273,8 +318,6 @@ def _clear_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
-    import fcntl
-
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

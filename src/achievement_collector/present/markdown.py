@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
-from achievement_collector.present.view import Document, Entry, Link, Section
+from achievement_collector.present.view import Detail, Document, Entry, Link, Section
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$])")
 _AT_START = re.compile(r"^(\s*)([#+=-]|\d+[.)])(?=\s|$)")
@@ -31,6 +32,8 @@ def _section(section: Section) -> list[str]:
         return [f"- {_plain(line)}" for line in section.lines] + [""]
     if section.kind == "entries":
         return [line for entry in section.entries for line in _entry(entry)]
+    if section.kind == "details":
+        return [*_details(section.details), ""]
     rows = section.rows or tuple((name, f"{count:,}") for name, count in section.bars)
     table = ["| " + " | ".join(section.columns) + " |", "|" + " --- |" * len(section.columns)]
     table += ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in rows]
@@ -45,11 +48,17 @@ def _entry(entry: Entry) -> list[str]:
         lines += [f"*{_plain(entry.mark)}*", ""]
     if entry.description:
         lines += [f"> {_plain(line)}".rstrip() for line in entry.description.split("\n")] + [""]
-    for detail in entry.details:
-        text = ", ".join(_link(link) for link in detail.links) if detail.links else _plain(detail.text)
-        lines.append(f"- **{_plain(detail.name)}:** {text}")
+    lines += _details(entry.details)
     if entry.details:
         lines.append("")
+    return lines
+
+
+def _details(details: Sequence[Detail]) -> list[str]:
+    lines = []
+    for detail in details:
+        text = ", ".join(_link(link) for link in detail.links) if detail.links else _plain(detail.text)
+        lines.append(f"- **{_plain(detail.name)}:** {text}")
     return lines
 
 

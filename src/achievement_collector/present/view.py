@@ -64,7 +64,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """``kind`` tells the layout: text, entries, releases, bars, months, skills, values."""
+    """``kind`` tells the layout: text, entries, details, bars, months, skills; any other is a table."""
 
     kind: str
     title: str
@@ -74,6 +74,7 @@ class Section:
     bars: tuple[tuple[str, int], ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
+    details: tuple[Detail, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,27 +13,56 @@ from achievement_collector.ledger.entities import things
 
 
 class EpicIndex:
-    """All epics known outside or started by hand. ``names`` maps every name in lower case to the epic's key."""
+    """All epics known outside or started by hand. ``names`` maps every name in lower case to the epic's key; of two epics
+    of one name, that with the lesser address in the ledger has it, whichever was heard of first."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.kind = settings.epic_source
         self.sources: dict[str, list[EpicSource]] = {}
         self.names: dict[str, str] = {}
         self.of_source: dict[str, str] = {}
+        self._issues = (
+            {one.key: one for one in work.issues(connection) if not one.is_removed}
+            if self.kind == "issue"
+            else {}
+        )
         given = {name.lower(): key for name, key in dict(settings.epic_keys).items()}
-        for source in work.epic_sources(connection, self.kind):
+        found = [one for one in work.epic_sources(connection, self.kind) if self._is_epic(one)]
+        found.sort(key=lambda one: (one.kind == "local", one.key))
+        for source in found:
             key = (
                 given.get(source.title.lower())
                 or given.get(source.key.removeprefix("linear/"))
                 or self.key_of(source)
             )
+            key = self.names.setdefault(key.lower(), key)  # the same in another case is the same epic
             self.sources.setdefault(key, []).append(source)
             self.of_source[source.key] = key
-            for name in (key, source.title, source.slug, source.url.rstrip("/").rpartition("/")[2]):
+        for source in found:  # after all keys: no title takes away a key
+            for name in (source.slug, source.url.rstrip("/").rpartition("/")[2], source.title):
                 if name:
-                    self.names.setdefault(name.lower(), key)
+                    self.names.setdefault(name.lower(), self.of_source[source.key])
         self._initiatives: dict[str, tuple[str, ...]] | None = None
         self._connection = connection
+
+    def _is_epic(self, source: EpicSource) -> bool:
+        """Whether it is there still; of issues, only those at the top that have others below them are epics."""
+        if source.is_removed:
+            return False
+        if source.kind != "issue":
+            return True
+        return source.key in self._tops()
+
+    def _tops(self) -> set[str]:
+        return {self._top(one) for one in self._issues.values() if one.parent in self._issues}
+
+    def _top(self, issue: Issue) -> str:
+        """The issue above all others that are above this one, as far as they are known."""
+        seen = {issue.key}
+        while issue.parent in self._issues and issue.parent not in seen:
+            seen.add(issue.parent)
+            issue = self._issues[issue.parent]
+        return issue.key
 
     @staticmethod
     def key_of(source: EpicSource) -> str:
@@ -42,26 +71,24 @@ class EpicIndex:
         return epic_key(source.kind, source.title, source.slug, source.slug, source.key)
 
     def epic_of(self, issue: Issue) -> str:
-        """The epic that an issue belongs to; empty where there is none."""
+        """The epic that an issue belongs to, or is; empty where there is none."""
         if self.kind == "project":
             return self.of_source.get(issue.project, "")
         if self.kind == "initiative":
             found = (self.of_source.get(one, "") for one in self._initiatives_of(issue.project))
             return next((key for key in found if key), "")
-        seen = {issue.key}
-        current = issue
-        while current.parent and current.parent not in seen:
-            seen.add(current.parent)
-            above = next(iter(work.issues(self._connection, keys=[current.parent])), None)
-            if above is None:
-                return self.of_source.get(current.parent, "")
-            current = above
-        return self.of_source.get(current.key, "")
+        return self.of_source.get(self._top(issue), "")
+
+    def related(self, issue: Issue) -> list[str]:
+        """Issues whose epic, or being one, rests on this one: those right below it, and the one above it."""
+        below = [one.key for one in self._issues.values() if one.parent == issue.key]
+        return [*below, issue.parent] if issue.parent in self._issues else below
 
     def _initiatives_of(self, project: str) -> tuple[str, ...]:
         if self._initiatives is None:
             self._initiatives = {
                 one.key: texts(one.fields.get("initiatives"))
                 for one in things(self._connection, Kind.PROJECT)
+                if not one.fields.get("removed")
             }
         return self._initiatives.get(project, ())

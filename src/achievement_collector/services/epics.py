@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.achievements import Conclusion
 from achievement_collector.derive.epic_achievements import conclude_epic
 from achievement_collector.derive.epics import (
     Completion,
@@ -41,54 +43,116 @@ PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "s
 _MOST_CHANGES = 60  # of one event that are kept
 
 
-def rebuild_epic(connection: Connection, key: str, cause: str, settings: Settings, now: int) -> int:
-    """Builds an epic from its facts as they are now, notes what changed, and finalises or reopens it; 1 where a final
-    version was made. Everything happens in the caller's transaction."""
-    before = stored.stored_epic(connection, key, lock=True)
-    key = before.key if before else key
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An epic as its facts make it, worked out while others may write; ``before`` is how it stood."""
+
+    before: StoredEpic | None
+    facts: EpicFacts
+    structure: dict[str, Any]
+    standing: Completion
+    changes: list[tuple[str, Any, Any]]
+    final: Final | None
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What a final version holds."""
+
+    revision: int
+    content_hash: str
+    texts: Mapping[str, str]  # reader -> Markdown
+    achievement: Conclusion
+
+
+def prepare_epic(connection: Connection, key: str, settings: Settings, now: int) -> Prepared:
+    """Builds an epic from its facts as they are now; nothing is written."""
+    before = stored.stored_epic(connection, key)
+    if before is not None and before.key != key:
+        before = None  # the same letters in another case: only people may write a key so
     facts = gather(connection, key, settings)
-    if not facts.sources and not facts.pulls and not facts.issues:
-        return _withdraw(connection, before, cause, now)
     structure = build_epic(facts)
     standing = completion(facts, completion_rules(settings))
     changes = changes_between(before.structure if before else None, structure)
+    final = None
+    digest = content_hash(structure)
+    if standing.is_complete and not (
+        before and before.state == "completed" and before.content_hash == digest
+    ):
+        final = _final(connection, before, facts, structure, standing, digest, settings, now)
+    return Prepared(before, facts, structure, standing, changes, final)
+
+
+def _final(
+    connection: Connection,
+    before: StoredEpic | None,
+    facts: EpicFacts,
+    structure: dict[str, Any],
+    standing: Completion,
+    digest: str,
+    settings: Settings,
+    now: int,
+) -> Final:
+    from achievement_collector.present.epics import render_epic
+    from achievement_collector.present.personas import persona
+
+    revision = _last_revision(connection, before, facts.key) + 1
+    texts = {
+        name: render_epic(
+            structure, persona(name), "markdown", status="final", revision=revision, unmet=standing.unmet,
+            generated=iso(now) or "", refuse=False,
+        ).decode()
+        for name in settings.personas or PERSONAS
+    }  # fmt: skip
+    gathered = gathered_by(connection, facts)
+    credited = credits_of(connection, [one.id for one in gathered if one.is_counted])
+    return Final(revision, digest, texts, conclude_epic(structure, gathered, credited, now, revision, digest))
+
+
+def _last_revision(connection: Connection, before: StoredEpic | None, key: str) -> int:
+    """The number of the last final version; one that was withdrawn and came back goes on counting."""
+    return before.revision if before else max(stored.versions_of(connection, key), default=0)
+
+
+def rebuild_epic(
+    connection: Connection,
+    key: str,
+    cause: str,
+    settings: Settings,
+    now: int,
+    prepared: Prepared | None = None,
+) -> int:
+    """Stores an epic as its facts make it, notes what changed, and finalises or reopens it; 1 where a final version was
+    made. Everything happens in the caller's transaction; ``prepared`` may be worked out before it, by the only process
+    that builds epics."""
+    told = prepared or prepare_epic(connection, key, settings, now)
+    before, facts, structure = told.before, told.facts, told.structure
+    key = facts.key
+    if not facts.sources and not facts.pulls and not facts.issues:
+        return _withdraw(connection, key, before, cause, now)
     if before is None:
+        kept = told.changes[:_MOST_CHANGES]
+        stored.add_event(connection, key, now, "started", cause, f"draft begun: {structure['title']}", kept)
+    elif told.changes:
         stored.add_event(
-            connection,
-            key,
-            now,
-            "started",
-            cause,
-            f"draft begun: {structure['title']}",
-            changes[:_MOST_CHANGES],
+            connection, key, now, "grew", cause, in_short(told.changes), told.changes[:_MOST_CHANGES]
         )
-    elif changes:
-        stored.add_event(connection, key, now, "grew", cause, in_short(changes), changes[:_MOST_CHANGES])
     main = next(
         (one for one in facts.sources if one.kind != "local"), facts.sources[0] if facts.sources else None
     )
     epic = StoredEpic(
         key, structure["title"], main.kind if main else "local", main.key if main else "", "draft",
-        before.revision if before else 0, before.content_hash if before else "", structure, standing.unmet,
-        before.finalised if before else None, now if changes or before is None else before.changed,
+        _last_revision(connection, before, key), before.content_hash if before else "", structure, told.standing.unmet,
+        before.finalised if before else None, now if told.changes or before is None else before.changed,
     )  # fmt: skip
-    return _settle_state(connection, before, epic, facts, standing, settings, cause, now)
+    return _settle_state(connection, told, epic, cause, now)
 
 
-def _settle_state(
-    connection: Connection,
-    before: StoredEpic | None,
-    epic: StoredEpic,
-    facts: EpicFacts,
-    standing: Completion,
-    settings: Settings,
-    cause: str,
-    now: int,
-) -> int:
-    was_final = before is not None and before.state == "completed"
-    digest = content_hash(epic.structure)
-    if standing.is_complete and was_final and digest == epic.content_hash:
-        stored.store_epic(connection, epic._replace(state="completed"))
+def _settle_state(connection: Connection, told: Prepared, epic: StoredEpic, cause: str, now: int) -> int:
+    standing = told.standing
+    was_final = told.before is not None and told.before.state == "completed"
+    if standing.is_complete and told.final is None:
+        stored.store_epic(connection, epic._replace(state="completed"))  # as it was
         return 0
     if was_final:
         why = (
@@ -96,73 +160,52 @@ def _settle_state(
             if standing.is_complete
             else "; ".join(standing.unmet) or "it was canceled"
         )
-        stored.add_event(
-            connection, epic.key, now, "reopened", cause, f"revision {epic.revision} no longer holds: {why}"
-        )
+        told_why = f"revision {epic.revision} no longer holds: {why}"
+        stored.add_event(connection, epic.key, now, "reopened", cause, told_why)
         stored.notify(
             connection, "epic.reopened", f"{epic.key}@{epic.revision}", {"epic": epic.key, "why": why}, now
         )
         conclusions.remove_by_uid(connection, epic_uid(epic.key))
-    if standing.is_canceled:
-        stored.store_epic(connection, epic._replace(state="canceled"))
+    if told.final is None:
+        stored.store_epic(connection, epic._replace(state="canceled" if standing.is_canceled else "draft"))
         return 0
-    if not standing.is_complete:
-        stored.store_epic(connection, epic)
-        return 0
-    _finalise(connection, epic, facts, standing, digest, settings, cause, now)
+    _finalise(connection, epic, told.final, standing, cause, now)
     return 1
 
 
 def _finalise(
-    connection: Connection,
-    epic: StoredEpic,
-    facts: EpicFacts,
-    standing: Completion,
-    digest: str,
-    settings: Settings,
-    cause: str,
-    now: int,
+    connection: Connection, epic: StoredEpic, final: Final, standing: Completion, cause: str, now: int
 ) -> None:
     """Freezes an epic: a revision with its versions for every reader, its achievement, a notification."""
-    from achievement_collector.present.epics import render_epic
-    from achievement_collector.present.personas import persona
-
-    final = epic._replace(state="completed", revision=epic.revision + 1, content_hash=digest, finalised=now)
-    texts = {
-        name: render_epic(
-            final.structure, persona(name), "markdown", status="final", revision=final.revision, unmet=standing.unmet,
-            generated=iso(now) or "", refuse=False,
-        ).decode()
-        for name in settings.personas or PERSONAS
-    }  # fmt: skip
-    stored.store_epic(connection, final)
-    stored.add_versions(connection, final.key, final.revision, texts, digest, now)
+    key, digest = epic.key, final.content_hash
+    stored.store_epic(
+        connection,
+        epic._replace(state="completed", revision=final.revision, content_hash=digest, finalised=now),
+    )
+    stored.add_versions(connection, key, final.revision, final.texts, digest, now)
     told = f"final, revision {final.revision}, sha256 {digest[:12]}"
     if standing.by_hand and standing.unmet:
         told += f"; completed by hand although {'; '.join(standing.unmet)}"
-    stored.add_event(connection, final.key, now, "finalised", cause, told)
-    gathered = gathered_by(connection, facts)
-    uid = epic_uid(final.key)
+    stored.add_event(connection, key, now, "finalised", cause, told)
+    uid = epic_uid(key)
     conclusions.remove_by_uid(connection, uid)
-    credited = credits_of(connection, [one.id for one in gathered if one.is_counted])
-    one = conclude_epic(final.structure, gathered, credited, now, final.revision, digest)
-    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [one])
+    conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [final.achievement])
     conclusions.apply_edits_of(connection, [uid])
     body = {
-        "epic": final.key,
-        "title": final.title,
+        "epic": key,
+        "title": epic.title,
         "revision": final.revision,
         "content_hash": digest,
         "achievement": uid,
     }
-    stored.notify(connection, "epic.finalised", f"{final.key}@{final.revision}", body, now)
+    stored.notify(connection, "epic.finalised", f"{key}@{final.revision}", body, now)
 
 
-def _withdraw(connection: Connection, before: StoredEpic | None, cause: str, now: int) -> int:
+def _withdraw(connection: Connection, key: str, before: StoredEpic | None, cause: str, now: int) -> int:
     if before is not None:
-        stored.add_event(connection, before.key, now, "withdrawn", cause, "nothing belongs to it any more")
-        stored.remove_epic(connection, before.key)
-        conclusions.remove_by_uid(connection, epic_uid(before.key))
+        stored.add_event(connection, key, now, "withdrawn", cause, "nothing belongs to it any more")
+    stored.remove_epic(connection, key)
+    conclusions.remove_by_uid(connection, epic_uid(key))
     return 0
 
 
@@ -205,11 +248,13 @@ def gather(connection: Connection, key: str, settings: Settings) -> EpicFacts:
     """Everything in the ledger that belongs to an epic."""
     index = EpicIndex(connection, settings)
     members = stored.members_of(connection, key)
-    issues = work.issues(connection, keys=[one for one in members if one.startswith("linear/")])
-    pulls = work.pull_requests(connection, keys=[one for one in members if "#" in one])
     sources = tuple(
         sorted(index.sources.get(key, ()), key=lambda one: (one.kind == "local", one.kind, one.key))
     )
+    itself = {source.key for source in sources}
+    belonging = [one for one in members if one not in itself]
+    issues = work.issues(connection, keys=[one for one in belonging if one.startswith("linear/")])
+    pulls = work.pull_requests(connection, keys=[one for one in belonging if "#" in one])
     rolled = rolled_pulls(connection, pulls)
     reports: dict[str, list[CiReport]] = {}
     inside = [

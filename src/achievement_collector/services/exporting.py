@@ -46,6 +46,28 @@ def export(
     return render(record, reader, format, emails=emails)
 
 
+def export_epic(
+    ledger: Ledger, name: str, now: datetime, *, persona: str, format: str, redactions: Path | None = None
+) -> bytes:
+    """The bytes of an epic's document for a reader: of its final revision, or of the draft as it stands."""
+    from achievement_collector.present.epics import render_epic
+    from achievement_collector.services.epics import find_epic
+
+    reader = persona_of(persona)
+    with ledger.read() as connection:
+        epic = find_epic(connection, name)
+    return render_epic(
+        epic.structure,
+        reader,
+        format,
+        status="final" if epic.state == "completed" else "draft",
+        revision=epic.revision,
+        unmet=epic.unmet,
+        generated=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        redactions=load_redactions(redactions) if redactions else None,
+    )
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Writes a file as a whole: a reader never sees half of it, and an error leaves the old one."""
     try:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sqlalchemy.engine import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from achievement_collector.config import Settings
@@ -128,21 +129,41 @@ def process_waiting(ledger: Ledger, settings: Settings, now: int, *, limit: int 
     does not hold up the rest. ``now`` in milliseconds."""
     done = Processed()
     try:
-        with ledger.write() as connection:
-            claimed = inbox.claim(connection, limit)
-            if not claimed:
+        if ledger.is_sqlite:  # there is one writer: reading bodies must not keep it waiting
+            with ledger.read() as connection:
+                claimed = inbox.waiting(connection, limit)
+            read = [(one, *read_one(one)) for one in claimed]
+            if not read:
                 return done
-            results, observations = _read_all(claimed, settings)
-            note_changes(connection, take_in(connection, observations, now), now)
-            inbox.settle(connection, results, now)
+            with ledger.write() as connection:
+                still = inbox.still_waiting(connection, [one.id for one in claimed])
+                results = _take_in(connection, [one for one in read if one[0].id in still], now)
+        else:
+            with ledger.write() as connection:
+                claimed = inbox.claim(connection, limit)
+                if not claimed:
+                    return done
+                results = _take_in(connection, [(one, *read_one(one)) for one in claimed], now)
     except (LedgerError, SQLAlchemyError, ValueError) as error:
         _log.warning("a batch of deliveries is processed one by one: %s", type(error).__name__)
-        return _one_by_one(ledger, settings, now, limit)
+        return _one_by_one(ledger, now, limit)
     _count(done, results)
     return done
 
 
-def _one_by_one(ledger: Ledger, settings: Settings, now: int, limit: int) -> Processed:
+_Read = tuple[Delivery, str, str, list[Observation]]
+
+
+def _take_in(connection: Connection, read: Sequence[_Read], now: int) -> list[tuple[int, str, str]]:
+    """Stores what deliveries told, with their outcomes and the marks of what rests on it."""
+    results = [(one.id, state, told) for one, state, told, _ in read]
+    observations = [seen for _, _, _, found in read for seen in found]
+    note_changes(connection, take_in(connection, observations, now), now)
+    inbox.settle(connection, results, now)
+    return results
+
+
+def _one_by_one(ledger: Ledger, now: int, limit: int) -> Processed:
     """Each delivery in a transaction of its own, so that only the one that cannot be stored fails."""
     done = Processed()
     for _ in range(limit):
@@ -152,9 +173,7 @@ def _one_by_one(ledger: Ledger, settings: Settings, now: int, limit: int) -> Pro
                 claimed = inbox.claim(connection, 1)
                 if not claimed:
                     return done
-                results, observations = _read_all(claimed, settings)
-                note_changes(connection, take_in(connection, observations, now), now)
-                inbox.settle(connection, results, now)
+                results = _take_in(connection, [(one, *read_one(one)) for one in claimed], now)
         except (LedgerError, SQLAlchemyError, ValueError) as error:
             if not claimed:
                 raise
@@ -165,19 +184,7 @@ def _one_by_one(ledger: Ledger, settings: Settings, now: int, limit: int) -> Pro
     return done
 
 
-def _read_all(
-    claimed: Sequence[Delivery], settings: Settings
-) -> tuple[list[tuple[int, str, str]], list[Observation]]:
-    results: list[tuple[int, str, str]] = []
-    found: list[Observation] = []
-    for one in claimed:
-        state, told, observations = read_one(one, settings)
-        results.append((one.id, state, told))
-        found += observations
-    return results, found
-
-
-def read_one(one: Delivery, settings: Settings) -> tuple[str, str, list[Observation]]:
+def read_one(one: Delivery) -> tuple[str, str, list[Observation]]:
     """(state, what is told of it, observations) of a delivery."""
     try:
         observations = read_delivery(one.source, one.event, one.body, one.received)

@@ -7,12 +7,14 @@ Derivation reads facts only, so the result does not depend on the order in which
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
+from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.issues import conclude_issue
 from achievement_collector.derive.links import Link, link, mentioned_words, named
 from achievement_collector.derive.pulls import closed_issues
@@ -38,6 +40,9 @@ from achievement_collector.services.epic_index import EpicIndex
 
 _ROUNDS = 12
 _BATCH = 200
+_PART = 20
+_ITSELF = "it is the epic itself"
+_Item = TypeVar("_Item")
 _SOURCES = {Kind.PROJECT: "project", Kind.INITIATIVE: "initiative", Kind.EPIC: "local"}
 
 
@@ -56,6 +61,7 @@ def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -
                 marks.append(("issue", one.key, cause))
             case Kind.ATTACHMENT if one.scope:
                 marks.append(("issue", one.scope, cause))
+                marks += [("pull", pull, cause) for pull in _pull_attached(connection, one.key)]
             case Kind.PROJECT | Kind.INITIATIVE | Kind.EPIC:
                 marks.append(("source", one.key, cause))
             case Kind.MILESTONE if one.scope.startswith("linear/"):
@@ -127,9 +133,10 @@ def _teams(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     marks = _read(ledger, "team")
     if not marks:
         return
-    with ledger.write() as connection:
+    with ledger.read() as connection:
         teams = {one.key.removeprefix("linear/"): one.cause for one in marks}
         inside = [one for one in things(connection, Kind.ISSUE) if one.fields.get("team_id") in teams]
+    with ledger.write() as connection:
         mark_stale(connection, [("issue", one.key, teams[one.fields["team_id"]]) for one in inside], now)
         settle(connection, marks)
 
@@ -139,7 +146,7 @@ def _sources(ledger: Ledger, settings: Settings, now: int, done: Updated) -> Non
     marks = _read(ledger, "source")
     if not marks:
         return
-    with ledger.write() as connection:
+    with ledger.read() as connection:
         index = EpicIndex(connection, settings)
         found: list[tuple[str, str, str]] = []
         words: dict[str, str] = {}
@@ -149,14 +156,23 @@ def _sources(ledger: Ledger, settings: Settings, now: int, done: Updated) -> Non
                 found.append(("epic", key, one.cause))
                 words |= {name: one.cause for name, epic in index.names.items() if epic == key}
             earlier = [
-                epic.key for epic in ledger_epics.stored_epics(connection) if epic.source_key == one.key
+                epic.key
+                for epic in ledger_epics.stored_epics(connection)
+                if any(source["key"] == one.key for source in epic.structure["sources"])
             ]
             found += [("epic", epic, one.cause) for epic in earlier]
+            for epic in {*earlier, *filter(None, [key])}:  # ties by a name that it may have lost
+                found += [
+                    ("pull", member, one.cause)
+                    for member in ledger_epics.members_of(connection, epic)
+                    if "#" in member
+                ]
             inside = [one.key, *_projects_of(connection, one.key)]
             found += [("issue", issue.key, one.cause) for issue in work.issues(connection, scopes=inside)]
         found += [
             ("pull", pull, marks[0].cause) for pull in ledger_epics.pulls_that_mention(connection, words)
         ]
+    with ledger.write() as connection:
         mark_stale(connection, found, now)
         settle(connection, marks)
 
@@ -174,25 +190,36 @@ def _projects_of(connection: Connection, initiative: str) -> list[str]:
 
 def _pulls(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     """Ties pull requests to epics and marks what rests on them."""
-    marks = _read(ledger, "pull")
+    marks = {one.key: one for one in _read(ledger, "pull")}
     if not marks:
         return
-    with ledger.write() as connection:
+    tied: list[tuple[PullRequest, tuple[Link, ...], list[Issue]]] = []
+    with ledger.read() as connection:
         index = EpicIndex(connection, settings)
-        causes = {one.key: one.cause for one in marks}
-        found: list[tuple[str, str, str]] = []
-        for pull in work.pull_requests(connection, keys=[one.key for one in marks]):
-            cause = causes[pull.key]
-            ledger_epics.set_mentions(connection, pull.key, mentioned_words(pull))
-            tied, issues = _links_of(connection, index, pull) if settings.epics_enabled else ((), [])
-            epics, _ = ledger_epics.set_epics(connection, pull.key, tied)
-            found += [("epic", epic, cause) for epic in epics]
-            found += [("issue", issue.key, cause) for issue in issues]
-            if pull.merged is not None and settings.pr_tracking_enabled:
-                found.append(("repository", pull.repository, cause))
-            done.pulls += 1
-        mark_stale(connection, found, now)
-        settle(connection, marks)
+        for pull in work.pull_requests(connection, keys=list(marks)):
+            links, issues = _links_of(connection, index, pull)
+            tied.append((pull, links if settings.epics_enabled else (), issues))
+    for part in _parts(tied):
+        with ledger.write() as connection:
+            found: list[tuple[str, str, str]] = []
+            for pull, links, issues in part:
+                cause = marks[pull.key].cause
+                ledger_epics.set_mentions(connection, pull.key, mentioned_words(pull))
+                epics, _ = ledger_epics.set_epics(connection, pull.key, links)
+                found += [("epic", epic, cause) for epic in epics]
+                found += [("issue", issue.key, cause) for issue in issues]
+                if pull.merged is not None and settings.pr_tracking_enabled:
+                    found.append(("repository", pull.repository, cause))
+            mark_stale(connection, found, now)
+            settle(connection, [marks.pop(pull.key) for pull, _, _ in part])
+        done.pulls += len(part)
+    with ledger.write() as connection:
+        settle(connection, marks.values())  # of those that are not known yet
+
+
+def _parts(found: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Few enough for one short transaction: whoever takes deliveries in waits for it."""
+    return (found[start : start + _PART] for start in range(0, len(found), _PART))
 
 
 def _links_of(
@@ -204,9 +231,7 @@ def _links_of(
         for one in things(connection, Kind.LINK, scopes=[pull.key])
         if one.fields.get("epic")
     }
-    named_issues = work.issues(connection, names=[key for key, _ in named(pull).issues])
-    tied = work.attachments(connection, urls=[pull.url]) if pull.url else []
-    attached = work.issues(connection, keys=[one.issue for one in tied])
+    named_issues, attached = _named_issues(connection, pull), _attached_issues(connection, pull)
     links = link(
         pull,
         index.names,
@@ -217,17 +242,27 @@ def _links_of(
     return links, [*named_issues, *attached]
 
 
+def _named_issues(connection: Connection, pull: PullRequest) -> list[Issue]:
+    return work.issues(connection, names=[key for key, _ in named(pull).issues])
+
+
+def _attached_issues(connection: Connection, pull: PullRequest) -> list[Issue]:
+    tied = work.attachments(connection, urls=[pull.url]) if pull.url else []
+    return work.issues(connection, keys=[one.issue for one in tied])
+
+
 def _reports(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     """A report of CI may be a change's own or the baseline of others: the whole repository is looked at."""
     marks = _read(ledger, "reports")
     if not marks:
         return
-    with ledger.write() as connection:
+    with ledger.read() as connection:
         found: list[tuple[str, str, str]] = []
         for one in marks:
             found.append(("repository", one.key, one.cause))
             epics = set(ledger_epics.epics_of_pulls(connection, one.key).values())
             found += [("epic", epic, one.cause) for epic in sorted(epics)]
+    with ledger.write() as connection:
         mark_stale(connection, found, now)
         settle(connection, marks)
 
@@ -244,23 +279,60 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -
 
     rules = load_author_rules(settings.rules)
     with ledger.exclusive("scan"):
-        wanted: dict[int, list[Stale]] = {}
-        with ledger.write() as connection:
+        places: dict[str, list[Stale]] = {}
+        with ledger.read() as connection:
             for one in marks:
                 told = thing(connection, Kind.REPOSITORY, one.key)
-                key = str(told.fields.get("moved_to") or one.key) if told else one.key
-                wanted.setdefault(ensure_repository(connection, key), []).append(one)
-                authors = [
-                    author_of(pull) for pull in work.pull_requests(connection, repository=key) if pull.author
-                ]
-                SignatureIds(connection).add(connection, authors)
+                places.setdefault(
+                    str(told.fields.get("moved_to") or one.key) if told else one.key, []
+                ).append(one)
+            authors = [
+                author_of(pull)
+                for key in places
+                for pull in work.pull_requests(connection, repository=key)
+                if pull.author
+            ]
+        with ledger.write() as connection:
+            wanted = {ensure_repository(connection, key): of_place for key, of_place in places.items()}
+            SignatureIds(connection).add(connection, authors)
         kinds = refresh_people(ledger, rules)
         for number, of_repository in wanted.items():
+            before = _counted(ledger, number)
             derive_repository(ledger, number, settings, kinds=kinds, rules=rules)
             done.repositories += 1
+            after = _counted(ledger, number)
+            changed = {pull for pull in before.keys() | after.keys() if before.get(pull) != after.get(pull)}
             with ledger.write() as connection:
                 settle(connection, of_repository)
                 mark_stale(connection, _epics_of(connection, of_repository), now)
+                mark_stale(connection, _issues_of(connection, of_repository, changed), now)
+
+
+def _counted(ledger: Ledger, repository_id: int) -> dict[str, bool]:
+    """Whether the pull requests (``pr/12``) of a repository count."""
+    with ledger.read() as connection:
+        stored = conclusions.stored_conclusions(connection, repository_id, AchievementKind.CHANGE)
+    return {key: one.is_counted for key, one in stored.items() if key.startswith("pr/")}
+
+
+def _issues_of(
+    connection: Connection, marks: Iterable[Stale], changed: Container[str] | None = None
+) -> list[tuple[str, str, str]]:
+    """The issues that merged pull requests of repositories name or are attached to: whether they have the credit may have
+    changed. ``changed`` are the pull requests (``pr/12``) to look at, all where it is None."""
+    found = []
+    for one in marks:
+        pulls = [
+            pull
+            for pull in work.pull_requests(connection, repository=one.key)
+            if pull.merged is not None and (changed is None or f"pr/{pull.number}" in changed)
+        ]
+        found += [
+            ("issue", issue.key, one.cause)
+            for pull in pulls
+            for issue in (*_named_issues(connection, pull), *_attached_issues(connection, pull))
+        ]
+    return found
 
 
 def _epics_of(connection: Connection, marks: Iterable[Stale]) -> list[tuple[str, str, str]]:
@@ -272,61 +344,93 @@ def _epics_of(connection: Connection, marks: Iterable[Stale]) -> list[tuple[str,
 
 
 def note_scan(ledger: Ledger, repository: str, now: int) -> None:
-    """Marks the epics of a repository whose git history was read anew: a revert may have come to light."""
+    """Marks the epics and issues of a repository whose git history was read anew: a revert may have come to light."""
+    scanned = [Stale("repository", repository, f"git {repository}", now)]
     with ledger.read() as connection:
-        if not ledger_epics.epics_of_pulls(connection, repository):
-            return
-    with ledger.write() as connection:
-        mark_stale(
-            connection,
-            _epics_of(connection, [Stale("repository", repository, f"git {repository}", now)]),
-            now,
-        )
+        found = [*_epics_of(connection, scanned), *_issues_of(connection, scanned)]
+    if found:
+        with ledger.write() as connection:
+            mark_stale(connection, found, now)
 
 
 # --- issues ------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _IssueNews:
+    """What was worked out about an issue, to be written."""
+
+    issue: Issue
+    links: list[tuple[str, str]]
+    pulls: list[str]  # that name it or are attached to it
+    related: list[str]  # issues whose epic rests on it
+    is_achievement: bool
+    done_by: str
+    undone: str
+
+
 def _issues(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
-    marks = _read(ledger, "issue")
+    marks = {one.key: one for one in _read(ledger, "issue")}
     if not marks:
         return
-    people_changed = False
-    with ledger.write() as connection:
+    news: list[_IssueNews] = []
+    with ledger.read() as connection:
         index = EpicIndex(connection, settings)
-        causes = {one.key: one.cause for one in marks}
-        found: list[tuple[str, str, str]] = []
-        for issue in work.issues(connection, keys=[one.key for one in marks]):
-            epic = index.epic_of(issue) if settings.epics_enabled and not issue.is_removed else ""
-            if epic and index.of_source.get(issue.key) == epic:
-                epic = ""  # it is the epic itself
-            links = [(epic, f"its {index.kind} in Linear")] if epic else []
-            epics, has_moved = ledger_epics.set_epics(connection, issue.key, links)
-            epics |= {index.of_source[issue.key]} if issue.key in index.of_source else set()
-            found += [("epic", one, causes[issue.key]) for one in epics]
-            if has_moved:
-                pulls = ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()])
-                found += [("pull", pull, causes[issue.key]) for pull in pulls]
-            attached = [one.url for one in work.attachments(connection, issues=[issue.key]) if one.url]
-            found += [("pull", pull, causes[issue.key]) for pull in _pulls_at(connection, attached, links)]
-            people_changed |= _conclude_issue(connection, issue, is_epic=issue.key in index.of_source)
-            done.issues += 1
-        mark_stale(connection, found, now)
-        settle(connection, marks)
+        for issue in work.issues(connection, keys=list(marks)):
+            news.append(_news_of(connection, index, issue, settings))
+    people_changed = False
+    for part in _parts(news):
+        with ledger.write() as connection:
+            found: list[tuple[str, str, str]] = []
+            for one in part:
+                cause = marks[one.issue.key].cause
+                epics, has_moved = ledger_epics.set_epics(connection, one.issue.key, one.links)
+                found += [("epic", epic, cause) for epic in epics]
+                if has_moved:
+                    found += [("pull", pull, cause) for pull in one.pulls]
+                    found += [("issue", issue, cause) for issue in one.related]
+                    found += [("issue", issue, cause) for issue in _epics_themselves(connection, epics)]
+                people_changed |= _conclude_issue(connection, one)
+            mark_stale(connection, found, now)
+            settle(connection, [marks.pop(one.issue.key) for one in part])
+        done.issues += len(part)
+    with ledger.write() as connection:
+        settle(connection, marks.values())  # of those that are not known yet
     if people_changed:
         from achievement_collector.services.identity import load_author_rules, refresh_people
 
         refresh_people(ledger, load_author_rules(settings.rules))
 
 
-def _pulls_at(connection: Connection, urls: Sequence[str], links: Sequence[tuple[str, str]]) -> list[str]:
-    """Pull requests at these addresses that are not yet in the epics of ``links``."""
-    if not urls or not links:
-        return []
-    keys = [_pull_key(url) for url in urls]
-    known = work.pull_requests(connection, keys=[key for key in keys if key])
-    members = {member for epic, _ in links for member in ledger_epics.members_of(connection, epic)}
-    return [pull.key for pull in known if pull.key not in members]
+def _news_of(connection: Connection, index: EpicIndex, issue: Issue, settings: Settings) -> _IssueNews:
+    is_epic = settings.epics_enabled and issue.key in index.of_source
+    epic = index.epic_of(issue) if settings.epics_enabled and not issue.is_removed else ""
+    links = [(epic, _ITSELF if is_epic else f"its {index.kind} in Linear")] if epic else []
+    pulls = (
+        ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()]) if issue.identifier else []
+    )
+    attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
+    is_achievement = issue.is_completed and not is_epic
+    done_by, undone = _credit_elsewhere(connection, issue) if is_achievement else ("", "")
+    return _IssueNews(
+        issue, links, [*pulls, *filter(None, attached)], index.related(issue), is_achievement, done_by, undone
+    )
+
+
+def _epics_themselves(connection: Connection, epics: Iterable[str]) -> list[str]:
+    """The issues that are these epics, or were when they were last looked at."""
+    return [
+        member
+        for epic in sorted(epics)
+        for member, basis in ledger_epics.members_of(connection, epic).items()
+        if basis == _ITSELF
+    ]
+
+
+def _pull_attached(connection: Connection, attachment: str) -> list[str]:
+    """The pull request that an attachment shows, whether or not it is there still."""
+    found = thing(connection, Kind.ATTACHMENT, attachment)
+    return list(filter(None, [_pull_key(str(found.fields.get("url") or ""))])) if found else []
 
 
 def _pull_key(url: str) -> str:
@@ -337,17 +441,18 @@ def _pull_key(url: str) -> str:
     return f"{match[1].lower()}/{match[2]}#{match[3]}" if match else ""
 
 
-def _conclude_issue(connection: Connection, issue: Issue, *, is_epic: bool) -> bool:
-    """Makes, renews or takes away the achievement of an issue; whether a person was seen for the first time."""
+def _conclude_issue(connection: Connection, news: _IssueNews) -> bool:
+    """Makes, renews or takes away the achievement of an issue; whether a person was named."""
+    issue = news.issue
     uid = conclusions.achievement_uid("", f"issue/{issue.key}")
     conclusions.remove_by_uid(connection, uid)
-    if not issue.is_completed or is_epic:
+    if not news.is_achievement:
         return False
     who = None
     if issue.assignee:
         signature = Signature(issue.assignee, issue.assignee_email)
         who = SignatureIds(connection).add(connection, [signature])[signature]
-    one = conclude_issue(issue, who, _done_by(connection, issue))
+    one = conclude_issue(issue, who, news.done_by, news.undone)
     conclusions.add_achievements(connection, None, "", _rules_version(), 1.0, [one])
     conclusions.apply_edits_of(connection, [uid])
     return who is not None
@@ -359,19 +464,23 @@ def _rules_version() -> int:
     return RULES_VERSION
 
 
-def _done_by(connection: Connection, issue: Issue) -> str:
-    """The merged pull request that did an issue: one that bears its key in branch or title, says that it closes it, or
-    is attached to it, and counts; empty where there is none."""
+def _credit_elsewhere(connection: Connection, issue: Issue) -> tuple[str, str]:
+    """(the merged pull request that did an issue and counts, the one that did it and was reverted): one that bears its
+    key in branch or title, says that it closes it, or is attached to it; empty where there is none."""
     keys = ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()]) if issue.identifier else []
     attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
     pulls = [
         pull for pull in work.pull_requests(connection, keys=[*keys, *filter(None, attached)]) if pull.merged
     ]
-    did = [pull for pull in pulls if pull.key in attached or _does(pull, issue.identifier)]
-    counted = rolled_pulls(connection, did)
-    return next(
-        (f"#{pull.number}" for pull in did if (mine := counted.get(pull.key)) and mine.is_counted), ""
-    )
+    did = {pull.key: pull for pull in pulls if pull.key in attached or _does(pull, issue.identifier)}
+    found = sorted(rolled_pulls(connection, list(did.values())).items())
+    counted = [_short(did[key]) for key, mine in found if mine.is_counted]
+    reverted = [_short(did[key]) for key, mine in found if mine.left_out_reason.startswith("reverted")]
+    return counted[0] if counted else "", reverted[-1] if reverted and not counted else ""
+
+
+def _short(pull: PullRequest) -> str:
+    return f"{pull.repository.rpartition('/')[2]}#{pull.number}"
 
 
 def _does(pull: PullRequest, identifier: str) -> bool:
@@ -388,13 +497,19 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     marks = _read(ledger, "epic")
     if not marks:
         return
-    from achievement_collector.services.epics import rebuild_epic
+    if not settings.epics_enabled:
+        with ledger.write() as connection:
+            settle(connection, marks)
+        return
+    from achievement_collector.services.epics import prepare_epic, rebuild_epic
 
     failed: Exception | None = None
     for one in marks:
         try:
+            with ledger.read() as connection:
+                prepared = prepare_epic(connection, one.key, settings, now)
             with ledger.write() as connection:
-                done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now)
+                done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now, prepared)
                 settle(connection, [one])
             done.epics += 1
         except Exception as error:  # noqa: BLE001 - the other epics must go on; it is raised below

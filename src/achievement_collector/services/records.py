@@ -127,6 +127,30 @@ def _decoded(cursor: str, order: str) -> tuple[int, int, str]:
     return place
 
 
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Counts of a whole selection."""
+
+    selection: str
+    matching: int
+    left_out: int
+    bots_left_out: int
+    months: tuple[tuple[str, int], ...]
+    categories: tuple[tuple[str, int], ...]
+
+
+def statistics_of(ledger: Ledger, query: Query, now: datetime) -> Statistics:
+    """How many achievements by month and category, and how many are left out."""
+    with ledger.read() as connection:
+        wanted, words = _filter(connection, query, now)
+        if wanted.kind != "epic":
+            wanted = replace(wanted, without_epics=True)
+        left_out, bots = selection.left_out_counts(connection, wanted)
+        months = tuple(selection.monthly_counts(connection, wanted))
+        categories = tuple(selection.category_counts(connection, wanted))
+        return Statistics(words, sum(count for _, count in categories), left_out, bots, months, categories)
+
+
 def skills_of_selection(ledger: Ledger, query: Query, now: datetime) -> list[SkillUse]:
     """Skills of a selection, most used first."""
     with ledger.read() as connection:

@@ -19,6 +19,7 @@ from achievement_collector.services.live import Updated, bring_up_to_date
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 _IDLE = 0.5  # seconds between two looks for work that another process may have left
+_CHECKPOINT_EVERY = 2.0
 _BATCH_SQLITE, _BATCH_POSTGRES = 20, 100
 
 
@@ -49,8 +50,10 @@ class LiveWork:
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
+        self.ledger.checkpoint_apart()
         self.run("deliveries", self._process)
         self.run("conclusions", self._conclude)
+        self.repeat("checkpoints", _CHECKPOINT_EVERY, self.ledger.checkpoint)
 
     def run(self, name: str, work: Callable[[], None]) -> None:
         """Runs ``work`` in a thread of its own; it must end soon after :attr:`is_stopping` is True."""
@@ -71,6 +74,13 @@ class LiveWork:
     def wake(self) -> None:
         """Says that there may be something to process."""
         self._wake.set()
+
+    def ask_linear(self) -> None:
+        """Nothing polls here."""
+
+    def pause(self, seconds: float) -> None:
+        """Waits, or less where the work is to end."""
+        self._stop.wait(seconds)
 
     @property
     def is_stopping(self) -> bool:

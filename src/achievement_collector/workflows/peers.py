@@ -1,4 +1,7 @@
-"""Several servers on one PostgreSQL: each says that it lives, and takes over the work of one that no longer does."""
+"""Several servers on one PostgreSQL: each says that it lives, and takes over the work of one that no longer does.
+
+The database's clock is the one that counts, so that servers whose own clocks differ do not take each other for dead.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +15,39 @@ from achievement_collector.ledger.tables import servers
 BEAT = 2.0
 """Seconds between two signs of life."""
 
-_SILENT = 10_000  # milliseconds after which a server counts as dead
+SILENCE = 10.0
+"""Seconds without a sign of life after which a server counts as dead."""
+
+_NOW = sa.cast(sa.func.extract("epoch", sa.func.clock_timestamp()) * 1000, sa.BigInteger)
 
 
-def beat(ledger: Ledger, executor: str, now: int) -> list[str]:
-    """Gives a sign of life and takes the dead off the list; gives those, for their work to be taken over. ``now`` in
-    milliseconds; a process is called dead by one other only."""
+def beat(ledger: Ledger, executor: str) -> list[str]:
+    """Gives a sign of life, and the servers that are dead. Those stay on the list until :func:`bury`: where this process
+    dies too before it has taken their work over, another one does."""
     with ledger.write() as connection:
         known = connection.execute(
-            sa.update(servers).where(servers.c.executor == executor).values(seen=now)
+            sa.update(servers).where(servers.c.executor == executor).values(seen=_NOW)
         ).rowcount
         if not known:
             connection.execute(
-                sa.insert(servers).values(executor=executor, host=socket.gethostname(), seen=now)
+                sa.insert(servers).values(executor=executor, host=socket.gethostname(), seen=_NOW)
             )
-        dead = connection.scalars(
-            sa.select(servers.c.executor)
-            .where(servers.c.seen < now - _SILENT, servers.c.executor != executor)
-            .with_for_update(skip_locked=True)
-        ).all()
-        if dead:
-            connection.execute(sa.delete(servers).where(servers.c.executor.in_(dead)))
-    return list(dead)
+        silent = servers.c.seen < _NOW - int(SILENCE * 1000)
+        return list(
+            connection.scalars(
+                sa.select(servers.c.executor).where(silent, servers.c.executor != executor)
+            )
+        )
+
+
+def bury(ledger: Ledger, dead: list[str]) -> None:
+    """Takes servers off the list, once their work was taken over; not those that have come back to life."""
+    silent = servers.c.seen < _NOW - int(SILENCE * 1000)
+    with ledger.write() as connection:
+        connection.execute(sa.delete(servers).where(servers.c.executor.in_(dead), silent))
 
 
 def leave(ledger: Ledger, executor: str) -> None:
+    """Says that this server has ended: another one, now or later, takes over at once what it left."""
     with ledger.write() as connection:
-        connection.execute(sa.delete(servers).where(servers.c.executor == executor))
+        connection.execute(sa.update(servers).where(servers.c.executor == executor).values(seen=0))

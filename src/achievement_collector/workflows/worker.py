@@ -1,0 +1,82 @@
+"""The process that does a server's work, so that answering never waits for it.
+
+It is told things by single letters on its standard input (:mod:`achievement_collector.workflows.messages`) and tells of
+itself by lines of JSON on its standard output. It ends when its input ends: a server that dies takes it along.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from dataclasses import asdict, dataclass, field
+
+from achievement_collector.config import Settings, load_settings
+from achievement_collector.ledger.store import Ledger, open_ledger
+from achievement_collector.workflows.background import Background
+from achievement_collector.workflows.loop import LiveWork
+from achievement_collector.workflows.messages import ASK_LINEAR, WAKE
+
+_TELL_EVERY = 0.5
+
+
+@dataclass(slots=True)
+class Serving:
+    """What the background works for."""
+
+    ledger: Ledger
+    settings: Settings
+    work: LiveWork
+    is_ready: bool = False
+    problems: list[str] = field(default_factory=list)
+    want_linear: threading.Event = field(default_factory=threading.Event)
+
+
+def main() -> None:
+    """Works until its input ends, with the settings of the environment."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # they are for the server, which closes our input
+        signal.signal(number, signal.SIG_IGN)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    settings = load_settings()
+    work = LiveWork(open_ledger(settings.database), settings)
+    serving = Serving(work.ledger, settings, work)
+    work.start()
+    background = Background(serving)
+    background.start()
+    teller = threading.Thread(target=_tell, args=(serving,), name="teller", daemon=True)
+    teller.start()
+    _listen(serving)
+    work.stop()
+    background.stop()
+    serving.ledger.close()
+
+
+def _listen(serving: Serving) -> None:
+    while told := os.read(0, 4096):
+        if WAKE in told:
+            serving.work.wake()
+        if ASK_LINEAR in told:
+            serving.want_linear.set()
+
+
+def _tell(serving: Serving) -> None:
+    """Says how things stand, whenever that has changed."""
+    last = ""
+    while not serving.work.is_stopping:
+        told = json.dumps(
+            {"ready": serving.is_ready, "problems": serving.problems, "counts": asdict(serving.work.counts)}
+        )
+        if told != last:
+            try:
+                os.write(1, told.encode() + b"\n")
+            except BrokenPipeError:  # the server has gone; so shall we, as our input ends
+                return
+            last = told
+        serving.work.pause(0.05 if not serving.is_ready else _TELL_EVERY)
+
+
+if __name__ == "__main__":
+    main()
