@@ -74,12 +74,15 @@ def list_(
         screen.print(
             achievements_table(listing.achievements, screen.width, repositories=listing.repositories > 1)
         )
-    shown = len(listing.achievements)
+    shown = sum(kind == "epic" or one.kind.value != "epic" for one in listing.achievements)
     rest = "" if shown >= listing.matching else f", {shown:,} shown (--limit 0 shows all)"
     screen.print()
     noun = "change left out" if left_out else "achievement"
     nouns = "changes left out" if left_out else "achievements"
     screen.print(f"{plural(listing.matching, noun, nouns)}: {listing.selection}{rest}")
+    epics = sum(one.kind.value == "epic" for one in listing.achievements) if kind != "epic" else 0
+    if epics:
+        screen.print(f"{plural(epics, 'epic')} beside them, gathering what is counted already")
     if not left_out and listing.left_out:
         screen.print(
             f"left out: {plural(listing.left_out, 'change')}, {listing.bots_left_out:,} of them by programs"

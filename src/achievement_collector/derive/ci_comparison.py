@@ -103,7 +103,9 @@ def compare(
     shas = {one.sha for one in latest.values()}
     found: list[Measure] = []
     for (kind, name), report in sorted(latest.items()):
-        alike = [other for other in reports if (other.kind, other.name) == (kind, name) and other.sha not in shas]
+        alike = [
+            other for other in reports if (other.kind, other.name) == (kind, name) and other.sha not in shas
+        ]
         exact = [other for other in alike if base_sha and other.sha == base_sha]  # whenever it was handed in
         earlier = [
             other

@@ -199,7 +199,7 @@ class SkillUse(NamedTuple):
 
 
 class RepositoryInRecord(NamedTuple):
-    """A repository as a record shows it."""
+    """A repository as a record shows it; without commits where it is known from its forge alone, and the days empty."""
 
     key: str
     web_url: str

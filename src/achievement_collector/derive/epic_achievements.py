@@ -8,7 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from achievement_collector.derive.achievements import LONGEST_TITLE, Conclusion, listed_part, storable_text
-from achievement_collector.derive.conclusions import AchievementKind, Category, Evidence, Role, ScorePart
+from achievement_collector.derive.conclusions import (
+    AchievementKind,
+    Category,
+    CategoryCall,
+    Evidence,
+    Role,
+    ScorePart,
+)
 from achievement_collector.derive.epics import Rolled
 from achievement_collector.derive.scores import raw_total, scaled_value
 
@@ -40,6 +47,22 @@ def epic_parts(
     return tuple(impact), tuple(complexity)
 
 
+def epic_category(gathered: Sequence[Rolled]) -> CategoryCall:
+    """The category of most of what an epic gathers, as sure as its share is large."""
+    counts: dict[str, int] = {}
+    for one in gathered:
+        if one.is_counted:
+            counts[one.category] = counts.get(one.category, 0) + 1
+    if not counts:
+        return CategoryCall(Category.UNSURE, 0.0, (Category.UNSURE,), "it gathers nothing that counts")
+    ranked = sorted(counts, key=lambda name: (-counts[name], name))
+    total = sum(counts.values())
+    told = f"{counts[ranked[0]]} of {total} achievements it gathers"
+    return CategoryCall(
+        Category(ranked[0]), counts[ranked[0]] / total, tuple(Category(name) for name in ranked), told
+    )
+
+
 def conclude_epic(
     structure: Mapping[str, Any],
     gathered: Sequence[Rolled],
@@ -66,13 +89,14 @@ def conclude_epic(
     started = _seconds(structure["timeline"]["started"])
     occurred = _seconds(structure["timeline"]["completed"]) or finalised // 1000
     key, title = structure["key"], structure["title"]
+    call = epic_category(gathered)
     detail: dict[str, Any] = {
         "impact": [listed_part(part) for part in impact],
         "complexity": [listed_part(part) for part in complexity],
         "started": [started, 0] if started is not None else None,
-        "confidence": 1.0,
-        "labels": [Category.FEATURE.value],
-        "basis": "an epic gathers work of several kinds; it is shown with the features",
+        "confidence": call.confidence,
+        "labels": [label.value for label in call.labels],
+        "basis": call.basis,
         "reason": "the epic is complete",
         "evidence": [list(one) for one in evidence],
         "gathers": [one.id for one in gathered],
@@ -92,7 +116,7 @@ def conclude_epic(
     return Conclusion(
         f"epic/{key}", AchievementKind.EPIC.value,
         storable_text(title if title.startswith(key) or title == key else f"{key}: {title}")[:LONGEST_TITLE],
-        storable_text(structure["description"])[:1200], Category.FEATURE.value, scaled_value(raw_total(complexity), 1.0),
+        storable_text(structure["description"])[:1200], call.category.value, scaled_value(raw_total(complexity), 1.0),
         occurred, 0, True, False, "", round(raw_total(impact), 3), None, "", "",
         json.dumps(detail, ensure_ascii=False, separators=(",", ":")),
         tuple((name, "practice", evidence) for name, evidence in list(skills.items())[:20]),

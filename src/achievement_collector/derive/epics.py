@@ -389,7 +389,7 @@ def _team(
     makers: dict[str, int] = {}
     for one in merged:
         people = one.achievement.people if one.achievement and one.achievement.people else (one.pull.author,)
-        if one.pull.is_bot:
+        if one.pull.is_bot or (one.achievement and one.achievement.left_out_reason.startswith(_UNDONE)):
             continue
         for name in people:
             if name:

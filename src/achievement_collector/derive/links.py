@@ -88,10 +88,9 @@ def _names_in_line(text: str) -> Iterator[EpicName]:
     key = _STARTS_WITH_KEY.match(text)
     if key is None or key[1] != text:
         yield EpicName(text, basis, is_key=_WORD.fullmatch(text) is not None)
-    if (
-        key is not None
-    ):  # before other words, only what no other word looks like: "3 endpoints", "OAuth2 login"
-        yield EpicName(key[1], basis, is_key=key[1] == text or _PLAIN_KEY.match(text) is not None)
+    if key is not None and (key[1] == text or not text[0].isdigit()):  # "3 more endpoints" names none
+        is_key = key[1] == text or _PLAIN_KEY.match(text) is not None  # neither does "OAuth2 login"
+        yield EpicName(key[1], basis, is_key)
 
 
 def epic_of_name(name: str, epic_names: Mapping[str, str]) -> str | None:
@@ -146,7 +145,7 @@ def link(
     return next(((one,) for one in found if decided.get(one.epic) is not False), ())
 
 
-_LEADING_KEY = re.compile(r"\s*[\[(]?((?:E|EPIC-?)\d+(?:\.\d+)*|[A-Z][A-Z0-9]{1,9}-\d+)[\])]?(?=$|[\s:.–—-])")
+_LEADING_KEY = re.compile(r"^\s*[\[(]?((?:E|EPIC-?)\d+(?:\.\d+)*|[A-Z][A-Z0-9]{1,9}-\d+)[\])]?(?=$|[\s:.–—-])")
 
 
 def epic_key(kind: str, title: str, identifier: str, slug: str, outside_key: str) -> str:

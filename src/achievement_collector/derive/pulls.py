@@ -21,6 +21,8 @@ _REVERTS = re.compile(
     r"^[ \t]*Reverts?[ \t]+(?:([\w.-]+/[\w.-]+))?#(\d{1,9})\b", re.IGNORECASE | re.MULTILINE
 )
 _MARKDOWN_IMAGE = re.compile(r"!\[([^\]\n]{0,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
+_PICTURE_TAG = re.compile(r"!\[[^\]\n]{0,200}\]\([^)\s]{0,1000}\)|<img\b[^>]{0,1000}>", re.IGNORECASE)
+_LINK_TAG = re.compile(r"(?<!!)\[([^\]\n]{1,200})\]\(<?https?://[^)\s]{1,1000}\)")
 _HTML_IMAGE = re.compile(r"<img\b[^>]{0,500}?\bsrc\s*=\s*[\"'](https?://[^\"'\s>]{1,1000})", re.IGNORECASE)
 _MARKDOWN_LINK = re.compile(r"(?<!!)\[([^\]\n]{1,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
 _DOCUMENT = re.compile(
@@ -32,8 +34,8 @@ _IMAGE = re.compile(
     r"\.(?:png|jpe?g|gif|webp|svg|mp4|mov|webm)(?:[?#]|$)|/user-attachments/assets/", re.IGNORECASE
 )
 
-_BOX = re.compile(r"\s*[-*] \[[ xX]\] ")
-_BOX_OR_EPIC = re.compile(r"\s*[-*] \[[ xX]\] |[ \t>*_-]*epic[*_]*[ \t]*:", re.IGNORECASE)
+_BOX = re.compile(r"^\s*[-*] \[[ xX]\] ")
+_BOX_OR_EPIC = re.compile(r"^\s*[-*] \[[ xX]\] |^[ \t>*_-]*epic[*_]*[ \t]*:", re.IGNORECASE)
 
 _LABELS: dict[str, Category] = {
     "bug": Category.BUGFIX, "bugfix": Category.BUGFIX, "fix": Category.BUGFIX, "regression": Category.BUGFIX,
@@ -144,8 +146,10 @@ def _pairs(found: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def readable_body(body: str, longest: int) -> str:
-    """A body without the comments, check boxes and empty headings of templates, cut at a paragraph."""
+    """A body without pictures, addresses of links, and the comments, check boxes and empty headings of templates; cut at a
+    paragraph."""
     text = _COMMENT.sub("", body.replace("\r", ""))
+    text = _LINK_TAG.sub(r"\1", _PICTURE_TAG.sub("", text))
     kept: list[str] = []
     below = "#"  # the next line that holds something
     for line in reversed(text.split("\n")):

@@ -104,7 +104,7 @@ def stored_repositories(connection: Connection, *, key: str | None = None) -> li
                 branches={name: sha for place in here for name, sha in json.loads(place.branches).items()},
                 tips=_union(json.loads(place.tips) for place in here),
                 shallow=frozenset(sha for place in here for sha in json.loads(place.shallow)),
-                is_complete=bool(here) and all(place.digest for place in here),
+                is_complete=all(place.digest for place in here),  # none: known from its forge alone,
                 scanned_at=max((place.scanned_at for place in here), default=0),
             )
         )

@@ -191,7 +191,7 @@ def _evidence_lines(one: Achievement) -> list[Text]:
     for item in one.evidence:
         number = f" {item.value} {item.unit}".rstrip() if item.value else ""
         shown = item.reference[:12] if item.kind == "commit" and item.url else item.reference
-        lines.append(Text(f"{one_line(item.kind):<14}{one_line(shown):<14}{one_line(item.label + number)}"))
+        lines.append(Text(f"{one_line(item.kind):<14}{one_line(shown):<13} {one_line(item.label + number)}"))
         if item.url:
             lines.append(Text(" " * 14 + one_line(item.url), style="dim"))
     return lines

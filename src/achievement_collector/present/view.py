@@ -12,6 +12,7 @@ from achievement_collector.derive.conclusions import (
     Achievement,
     AchievementKind,
     Category,
+    Evidence,
     Record,
     ValueKind,
 )
@@ -131,9 +132,10 @@ def _summary(record: Record, persona: Persona) -> Section:
     if record.months:
         lines.append(f"From {record.months[0][0]} to {record.months[-1][0]} (months in UTC).")
     for place in record.repositories[:8]:
-        lines.append(
-            f"{one_line(place.key)}: {plural(place.commits, 'commit')} in its history, {place.first} to {place.last}."
-        )
+        known = "known from its forge alone, its git history was not read"
+        if place.commits:
+            known = f"{plural(place.commits, 'commit')} in its history, {place.first} to {place.last}"
+        lines.append(f"{one_line(place.key)}: {known}.")
     if len(record.repositories) > 8:
         lines.append(f"And {len(record.repositories) - 8} more repositories.")
     return Section("text", "In short", lines=tuple(lines))
@@ -231,12 +233,7 @@ def _details(name: str, one: Achievement, record: Record, persona: Persona) -> l
             )
         case "evidence":
             links = tuple(
-                Link(
-                    one_line(
-                        f"{item.kind} {item.reference[:12] if item.kind == 'commit' else item.reference}"
-                    ),
-                    safe_url(item.url),
-                )
+                Link(one_line(_evidence_in_words(item)), safe_url(item.url))
                 for item in one.evidence[:_MOST_EVIDENCE]
             )
             return [Detail("evidence", links=links)]
@@ -244,9 +241,8 @@ def _details(name: str, one: Achievement, record: Record, persona: Persona) -> l
             first = one.evidence[0] if one.evidence else None
             if first is None:
                 return []
-            reference = first.reference[:12] if first.kind == "commit" else first.reference
             return [
-                Detail("evidence", links=(Link(one_line(f"{first.kind} {reference}"), safe_url(first.url)),))
+                Detail("evidence", links=(Link(one_line(_evidence_in_words(first)), safe_url(first.url)),))
             ]
         case "breakdown":
             chosen = one.complexity if persona.score == "complexity" else one.impact
@@ -339,3 +335,13 @@ def safe_url(url: str) -> str:
     plain = printable(url)
     is_safe = plain.startswith(("https://", "http://")) and not any(c in plain for c in " \"'<>\\^`{|}\n\t")
     return plain if is_safe else ""
+
+
+def _evidence_in_words(item: Evidence) -> str:
+    """A fact in a few words: measures in their own, others by what names them."""
+    if item.kind in ("measure", "lead time", "reviews"):
+        number = f" {item.value} {item.unit}".rstrip() if item.value else ""
+        return f"{item.label}{number}" if item.kind != "reviews" else item.label
+    return (
+        f"{item.kind} {item.reference[:12] if item.kind in ('commit', 'merge') else item.reference}".strip()
+    )

@@ -245,7 +245,13 @@ def build_record(
             if place.key in shown or (wanted.repository_ids and place.id in wanted.repository_ids):
                 commits, first, last = commit_span(connection, place.id)
                 repositories.append(
-                    RepositoryInRecord(place.key, place.web_url or "", commits, _day(first), _day(last))
+                    RepositoryInRecord(
+                        place.key,
+                        place.web_url or "",
+                        commits,
+                        _day(first) if commits else "",
+                        _day(last) if commits else "",
+                    )
                 )
         return Record(
             achievements=tuple(found),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import ExitStack
 from typing import Protocol
 
 from achievement_collector.config import Settings
@@ -33,6 +34,7 @@ class Background:
         self._serving = serving
         self._executor = ""
         self._asked: dict[str, int] = {}
+        self._locks = ExitStack()
         self._thread = threading.Thread(target=self._launch, name="engine", daemon=True)
 
     def start(self) -> None:
@@ -40,16 +42,18 @@ class Background:
 
     def stop(self) -> None:
         self._thread.join(10)
-        if not self._executor:
-            return
-        from achievement_collector.workflows import engine
+        if self._executor:
+            from achievement_collector.workflows import engine
 
-        engine.stop()
-        if not self._serving.ledger.is_sqlite:
-            peers.leave(self._serving.ledger, self._executor)
+            engine.stop()
+            if not self._serving.ledger.is_sqlite:
+                peers.leave(self._serving.ledger, self._executor)
+        self._locks.close()
 
     def _launch(self) -> None:
         serving = self._serving
+        if serving.ledger.is_sqlite and not self._succeed():
+            return
         try:
             from achievement_collector.workflows import engine, syncs
 
@@ -68,13 +72,26 @@ class Background:
             work.repeat("linear", 1.0, self._poll_linear)
         serving.is_ready = True
 
+    def _succeed(self) -> bool:
+        """Waits until no other process runs the engine of an SQLite ledger: the worker of a server that was killed still
+        ends its work. False where this process is to end before."""
+        work = self._serving.work
+        while not work.is_stopping:
+            with ExitStack() as attempt:
+                if attempt.enter_context(self._serving.ledger.try_exclusive("engine")):
+                    self._locks = attempt.pop_all()
+                    return True
+            work.pause(0.1)
+        return False
+
     def _watch_peers(self) -> None:
         from achievement_collector.workflows import engine
 
-        dead = peers.beat(self._serving.ledger, self._executor, now_ms())
+        dead = peers.beat(self._serving.ledger, self._executor)
         if dead:
             _log.warning("%s no longer answers; its work goes on here", ", ".join(dead))
             engine.take_over(dead)
+            peers.bury(self._serving.ledger, dead)
 
     def _poll_github(self) -> None:
         from achievement_collector.workflows import syncs

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from typing import Protocol
 
+from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.intake import Processed
 from achievement_collector.services.live import Updated
@@ -33,9 +35,14 @@ class Work(Protocol):
 
 
 class Worker:
-    """A worker process of a server."""
+    """A worker process of a server. Raises :class:`CollectorError` where another server uses the same SQLite ledger."""
 
     def __init__(self, ledger: Ledger) -> None:
+        self._locks = ExitStack()
+        if ledger.is_sqlite and not self._locks.enter_context(ledger.try_exclusive("server")):
+            raise CollectorError(
+                f"another server uses the ledger {ledger.name}; stop that one, or have them share a PostgreSQL database"
+            )
         self.counts = Counts()
         self.is_ready = False
         self._address = ledger.url.render_as_string(hide_password=False)
@@ -68,6 +75,7 @@ class Worker:
                 process.kill()
                 process.wait()
         self._thread.join(2)
+        self._locks.close()
 
     def _say(self, told: bytes) -> None:
         process = self._process
