@@ -37,6 +37,7 @@ def test_the_wheel_holds_the_data_files(tmp_path: Path) -> None:
         "derive/rules/categories.json.gz",
         "present/templates/record.html.j2",
         "present/templates/record.typ",
+        "present/templates/workflows/achievement-tracker.yml",
         "present/rules/personas.toml",
         "ledger/migrations/versions/0001_first_tables.py",
         "py.typed",

@@ -92,8 +92,8 @@ class Client:
         """Hands in measures of CI; gives what was taken in, in words."""
         body = {
             "repository": submission.repository, "sha": submission.sha, "build_time_seconds": submission.build_time,
-            "pull_request": submission.pull_request, "branch": submission.branch, "base": submission.base,
-            "job": submission.job, "url": submission.url,
+            "pull_request": submission.pull_request, "branch": submission.branch[:300], "base": submission.base[:300],
+            "job": submission.job[:200], "url": submission.url[:1000],
             "files": [
                 {"kind": one.kind, "name": one.name[-500:], "content": one.content.decode("utf-8", "replace")}
                 for one in submission.files

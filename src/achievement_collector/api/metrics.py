@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.workflows.loop import now_ms
+from achievement_collector.services.clock import now_ms
 from achievement_collector.workflows.supervisor import Work
 
 _PREFIX = "achievement_collector"

@@ -12,8 +12,8 @@ from achievement_collector.api.kept import Kept
 from achievement_collector.api.metrics import Metrics
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.intake import Receiver
-from achievement_collector.workflows.loop import now_ms
 from achievement_collector.workflows.supervisor import Work
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from achievement_collector.cli import options
+from achievement_collector.cli import ci_workflow, options
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,8 +28,9 @@ def add_to(app: typer.Typer) -> None:
     token.command("list")(token_list)
     token.command("revoke")(token_revoke)
     app.add_typer(token, name="token")
-    ci = typer.Typer(help="Measures of CI: ingest.", no_args_is_help=True)
+    ci = typer.Typer(help="Measures of CI: ingest, workflow.", no_args_is_help=True)
     ci.command("ingest")(ci_ingest)
+    ci_workflow.add_to(ci)
     app.add_typer(ci, name="ci")
 
 

@@ -28,7 +28,7 @@ _IN_BRANCH = re.compile(
 )
 _ISSUE = re.compile(r"(?<![A-Za-z0-9])([A-Za-z][A-Za-z0-9]{0,9}-\d{1,7})(?!\d|\.\d)", re.IGNORECASE)
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_LINKED = re.compile(r"\[([^\]\n]{1,200})\]\(")
+_LINKED = re.compile(r"\[([^\]\n]{0,200})\]\(")
 _ADDRESS = re.compile(r"<?https?://[^/\s]{1,200}/([^\s>?#]{1,300})")
 _STARTS_WITH_KEY = re.compile(rf"({_KEY})(?![\w/-]|\.\w)")
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]{0,59}")

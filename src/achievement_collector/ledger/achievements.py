@@ -75,6 +75,15 @@ def remove_by_uid(connection: Connection, uid: str) -> None:
     remove_achievements(connection, ids)
 
 
+def has_uid(connection: Connection, uid: str) -> bool:
+    return connection.scalar(sa.select(achievements.c.id).where(achievements.c.uid == uid)) is not None
+
+
+def key_of(connection: Connection, uid: str) -> str:
+    """The key of an achievement, which tells what it is of; empty where there is none."""
+    return connection.scalar(sa.select(achievements.c.key).where(achievements.c.uid == uid)) or ""
+
+
 def add_achievements(
     connection: Connection,
     repository_id: int | None,

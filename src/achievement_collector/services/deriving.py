@@ -499,7 +499,8 @@ def pull_measures(pull: PullRequest, reports: Sequence[CiReport]) -> tuple[Measu
     own = [one for one in reports if one.pull_request == pull.number or one.sha in shas]
     if any(one.pull_request == pull.number for one in own):  # what was measured before the merge says most
         own = [one for one in own if one.pull_request == pull.number]
-    return compare(own, reports, pull.base, pull.base_sha) if own else ()
+    others = [one for one in reports if one.sha not in shas]  # not its own merge
+    return compare(own, others, pull.base, pull.base_sha) if own else ()
 
 
 def _uses_types(types: Sequence[str]) -> bool:

@@ -50,6 +50,40 @@ def examine(settings: Settings) -> list[Finding]:
         found += _repositories(ledger)
         found.append(_me(ledger))
     found.append(_hook(settings))
+    found += _live(settings)
+    return found
+
+
+def _live(settings: Settings) -> list[Finding]:
+    """What a server could take in; nothing outside is asked."""
+    try:
+        import dbos  # noqa: F401
+        import fastapi  # noqa: F401
+    except ModuleNotFoundError:
+        return [
+            Finding(
+                "note", "server", "its packages are missing", "pip install 'achievement-collector[server]'"
+            )
+        ]
+    secrets = {
+        "GITHUB_WEBHOOK_SECRET": settings.github_webhook_secret,
+        "LINEAR_WEBHOOK_SECRET": settings.linear_webhook_secret,
+        "DEPLOYMENTS_WEBHOOK_SECRET": settings.deployments_webhook_secret,
+    }
+    missing = [name for name, value in secrets.items() if not value]
+    found = [Finding("note", "webhooks", f"refused without {', '.join(missing)}", "docs/live.md tells how to set them up")
+             if missing else Finding("ok", "webhooks", "a secret is set for each source")]  # fmt: skip
+    if settings.github_repositories:
+        advice = "" if settings.github_token else "GITHUB_TOKEN would allow more than 60 requests an hour"
+        found.append(Finding("ok", "GitHub", f"polled: {', '.join(settings.github_repositories)}", advice))
+    else:
+        found.append(
+            Finding("note", "GitHub", "not polled", "GITHUB_REPOSITORIES=owner/name,... would poll it")
+        )
+    if settings.linear_api_key or settings.linear_oauth_token:
+        found.append(Finding("ok", "Linear", f"polled every {settings.linear_check_interval} s"))
+    else:
+        found.append(Finding("note", "Linear", "not polled", "LINEAR_API_KEY would poll it"))
     return found
 
 

@@ -23,6 +23,7 @@ from achievement_collector.facts import Signature
 from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger.collecting import SignatureIds
+from achievement_collector.ledger.entities import mark_stale
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.identity import load_author_rules, refresh_people
 from achievement_collector.services.records import one_achievement, parse_moment
@@ -56,10 +57,15 @@ def edit_achievement(
         for name, value in fields.items():
             conclusions.add_edit(connection, uid, name, _storable(value), now)
         stated = conclusions.statement_of(connection, uid)
+        key = conclusions.key_of(connection, uid)
         if reset and stated:
             conclusions.remove_by_uid(connection, uid)
             _store_statement(connection, uid, stated)
             conclusions.apply_edits(connection)
+        elif reset and key.startswith(("issue/", "epic/")):
+            conclusions.remove_by_uid(connection, uid)
+            kind, _, name = key.partition("/")
+            mark_stale(connection, [(kind, name, "an edit taken back")], now * 1000)
         elif reset:
             conclusions.forget_derivation(connection, uid)
         else:

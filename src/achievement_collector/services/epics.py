@@ -53,6 +53,9 @@ class Prepared:
     standing: Completion
     changes: list[tuple[str, Any, Any]]
     final: Final | None
+    lost: Conclusion | None = (
+        None  # the achievement of a final version that stays, where it is to be made again
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,28 @@ def prepare_epic(connection: Connection, key: str, settings: Settings, now: int)
         before and before.state == "completed" and before.content_hash == digest
     ):
         final = _final(connection, before, facts, structure, standing, digest, settings, now)
-    return Prepared(before, facts, structure, standing, changes, final)
+    lost = None
+    if (
+        before
+        and standing.is_complete
+        and final is None
+        and not conclusions.has_uid(connection, epic_uid(key))
+    ):
+        lost = _achievement(connection, facts, structure, before.finalised or now, before.revision, digest)
+    return Prepared(before, facts, structure, standing, changes, final, lost)
+
+
+def _achievement(
+    connection: Connection,
+    facts: EpicFacts,
+    structure: dict[str, Any],
+    finalised: int,
+    revision: int,
+    digest: str,
+) -> Conclusion:
+    gathered = gathered_by(connection, facts)
+    credited = credits_of(connection, [one.id for one in gathered if one.is_counted])
+    return conclude_epic(structure, gathered, credited, finalised, revision, digest)
 
 
 def _final(
@@ -104,9 +128,7 @@ def _final(
         ).decode()
         for name in settings.personas or PERSONAS
     }  # fmt: skip
-    gathered = gathered_by(connection, facts)
-    credited = credits_of(connection, [one.id for one in gathered if one.is_counted])
-    return Final(revision, digest, texts, conclude_epic(structure, gathered, credited, now, revision, digest))
+    return Final(revision, digest, texts, _achievement(connection, facts, structure, now, revision, digest))
 
 
 def _last_revision(connection: Connection, before: StoredEpic | None, key: str) -> int:
@@ -153,6 +175,9 @@ def _settle_state(connection: Connection, told: Prepared, epic: StoredEpic, caus
     was_final = told.before is not None and told.before.state == "completed"
     if standing.is_complete and told.final is None:
         stored.store_epic(connection, epic._replace(state="completed"))  # as it was
+        if told.lost is not None:
+            conclusions.add_achievements(connection, None, "", RULES_VERSION, 1.0, [told.lost])
+            conclusions.apply_edits_of(connection, [epic_uid(epic.key)])
         return 0
     if was_final:
         why = (

@@ -343,6 +343,21 @@ def _epics_of(connection: Connection, marks: Iterable[Stale]) -> list[tuple[str,
     ]
 
 
+def everything_stale(ledger: Ledger, now: int) -> None:
+    """Has everything that outside systems told concluded again, by the rules as they are now."""
+    with ledger.read() as connection:
+        found = [("pull", one.key, "the rules") for one in things(connection, Kind.PULL_REQUEST)]
+        found += [
+            ("issue", one.key, "the rules")
+            for one in things(connection, Kind.ISSUE)
+            if one.key.startswith("linear/")
+        ]
+        found += [("epic", epic.key, "the rules") for epic in ledger_epics.stored_epics(connection)]
+    for part in _parts(found):
+        with ledger.write() as connection:
+            mark_stale(connection, part, now)
+
+
 def note_scan(ledger: Ledger, repository: str, now: int) -> None:
     """Marks the epics and issues of a repository whose git history was read anew: a revert may have come to light."""
     scanned = [Stale("repository", repository, f"git {repository}", now)]

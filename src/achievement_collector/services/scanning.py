@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.collecting import Collected, Progress, collect_repository
 from achievement_collector.services.currency import is_current
 from achievement_collector.sources.git.checkout import Refs
@@ -131,7 +132,7 @@ def derive_all(
         kinds = refresh_people(ledger, rules)
         with ledger.read() as connection:
             places = stored_repositories(connection)
-        return [
+        done = [
             (
                 place.key,
                 derive_repository(
@@ -146,3 +147,9 @@ def derive_all(
             )
             for place in places
         ]
+    from achievement_collector.services.live import bring_up_to_date, everything_stale
+
+    if everything:
+        everything_stale(ledger, now_ms())
+    bring_up_to_date(ledger, settings, now_ms)
+    return done

@@ -9,9 +9,10 @@ from typing import Protocol
 
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.polling import has_linear
 from achievement_collector.workflows import peers
-from achievement_collector.workflows.loop import LiveWork, now_ms
+from achievement_collector.workflows.loop import LiveWork
 
 _log = logging.getLogger(__name__)
 

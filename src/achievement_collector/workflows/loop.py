@@ -13,6 +13,7 @@ from typing import TypeVar
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.intake import Processed, process_waiting
 from achievement_collector.services.live import Updated, bring_up_to_date
 
@@ -21,11 +22,6 @@ _log = logging.getLogger(__name__)
 _IDLE = 0.5  # seconds between two looks for work that another process may have left
 _CHECKPOINT_EVERY = 2.0
 _BATCH_SQLITE, _BATCH_POSTGRES = 20, 100
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)

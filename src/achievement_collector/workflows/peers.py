@@ -34,9 +34,7 @@ def beat(ledger: Ledger, executor: str) -> list[str]:
             )
         silent = servers.c.seen < _NOW - int(SILENCE * 1000)
         return list(
-            connection.scalars(
-                sa.select(servers.c.executor).where(silent, servers.c.executor != executor)
-            )
+            connection.scalars(sa.select(servers.c.executor).where(silent, servers.c.executor != executor))
         )
 
 

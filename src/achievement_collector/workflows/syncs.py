@@ -12,10 +12,10 @@ from dbos import DBOS, SetWorkflowID
 
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.linking_back import link_back
 from achievement_collector.services.polling import poll_github, poll_linear
 from achievement_collector.workflows.engine import SYNC_QUEUE
-from achievement_collector.workflows.loop import now_ms
 
 
 class _Own:

@@ -13,12 +13,13 @@ from types import FrameType
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
 from achievement_collector.services.intake import process_waiting
 from achievement_collector.services.linking_back import link_back
 from achievement_collector.services.live import bring_up_to_date
 from achievement_collector.services.polling import has_linear, poll_github, poll_linear
 from achievement_collector.services.scanning import ScanProgress, scan
-from achievement_collector.workflows.loop import LiveWork, now_ms
+from achievement_collector.workflows.loop import LiveWork
 
 
 class Tracker:

@@ -53,7 +53,9 @@ def main() -> None:
     background.stop()
     serving.ledger.close()
     logging.shutdown()
-    os._exit(0)  # a workflow that waits for an outside system goes on later; its thread must not hold up the end
+    os._exit(
+        0
+    )  # a workflow that waits for an outside system goes on later; its thread must not hold up the end
 
 
 def _listen(serving: Serving) -> None:
