@@ -47,6 +47,7 @@ class Metrics:
         self.prometheus_scrapes = Counter(
             f"{_PREFIX}_prometheus_scrapes", "Scrapes of KPIs.", ["result"], registry=self.registry
         )
+        self.prometheus_scrapes.labels("ok")  # shown from the start
         self.analysis_seconds = Histogram(
             f"{_PREFIX}_ai_analysis_duration_seconds",
             "Time an analysis by a language model took.",

@@ -159,13 +159,15 @@ def _broken(data: Mapping[str, Any]) -> float | None:
 
 def _coverage(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]:
     found = []
-    for name, label in (("line_rate", "line coverage"), ("branch_rate", "branch coverage")):
+    for name, label, counted in (
+        ("line_rate", "line coverage", "lines_valid"), ("branch_rate", "branch coverage", "branches_valid"),
+    ):  # fmt: skip
         value = _number(after, name)
         if value is not None:
             found.append(
                 Measure(
                     "coverage", label, value, _number(before, name), "rate", True,
-                    samples=_whole(after, name.replace("rate", "s_valid").replace("branchs", "branches")),
+                    samples=_whole(after, counted),
                 )
             )  # fmt: skip
     return found

@@ -17,11 +17,8 @@ from achievement_collector.derive.achievements import (
     listed_part,
     storable_text,
 )
-from achievement_collector.derive.categories import ChangeText, categorise
-from achievement_collector.derive.category_model import RepositoryStyle
 from achievement_collector.derive.conclusions import (
     AchievementKind,
-    Category,
     CategoryCall,
     Role,
     ScorePart,
@@ -29,6 +26,7 @@ from achievement_collector.derive.conclusions import (
 )
 from achievement_collector.derive.pulls import category_of_labels, readable_body
 from achievement_collector.derive.skills import named_skills
+from achievement_collector.derive.title_categories import category_of_title
 from achievement_collector.facts.work import Issue
 
 PRIORITY_IMPACT = {1: 90, 2: 75, 3: 60, 4: 40, 0: 30}
@@ -82,10 +80,7 @@ def category_of_issue(issue: Issue) -> CategoryCall:
     if labels:
         named = next(label for label in issue.labels if category_of_labels([label]))
         return CategoryCall(labels[0], 0.9 if len(labels) == 1 else 0.7, labels, f'label "{named}"')
-    call = categorise(ChangeText(issue.title, issue.description[:2000], (), None, None), RepositoryStyle())
-    if call.confidence < 0.5:
-        return CategoryCall(Category.UNSURE, call.confidence, (Category.UNSURE,), "no label names it")
-    return call
+    return category_of_title(issue.title)
 
 
 def conclude_issue(issue: Issue, assignee_id: int | None, done_by: str, undone: str = "") -> Conclusion:

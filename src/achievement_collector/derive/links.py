@@ -145,7 +145,9 @@ def link(
     return next(((one,) for one in found if decided.get(one.epic) is not False), ())
 
 
-_LEADING_KEY = re.compile(r"^\s*[\[(]?((?:E|EPIC-?)\d+(?:\.\d+)*|[A-Z][A-Z0-9]{1,9}-\d+)[\])]?(?=$|[\s:.–—-])")
+_LEADING_KEY = re.compile(
+    r"^\s*[\[(]?((?:E|EPIC-?)\d+(?:\.\d+)*|[A-Z][A-Z0-9]{1,9}-\d+)[\])]?(?=$|[\s:.–—-])"
+)
 
 
 def epic_key(kind: str, title: str, identifier: str, slug: str, outside_key: str) -> str:

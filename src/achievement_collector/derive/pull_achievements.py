@@ -48,6 +48,7 @@ from achievement_collector.derive.scores import (
 )
 from achievement_collector.derive.significance import judge
 from achievement_collector.derive.skills import named_skills
+from achievement_collector.derive.title_categories import category_of_title
 from achievement_collector.facts.work import PullRequest
 
 _MOST_REBASED = 200
@@ -155,11 +156,10 @@ def conclude_pull(
         call = CategoryCall(
             labelled[0], 0.85 if len(labelled) == 1 else 0.7, labelled, f'label "{storable_text(named)}"'
         )
+    elif header is not None:
+        call = categorise(ChangeText(title, description, (), header.type, header.scope), rules.style)
     else:
-        text = ChangeText(
-            title, description, (), header.type if header else None, header.scope if header else None
-        )
-        call = categorise(text, rules.style)
+        call = category_of_title(title)
     issues = closed_issues(pull.body)
     inputs = ScoreInputs(
         call,

@@ -178,6 +178,7 @@ def mark_stale(connection: Connection, marks: Iterable[tuple[str, str, str]], no
         rows.setdefault((kind, key), cause)
     if not rows:
         return
+    _take_turn(connection)
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(stale)
     connection.execute(
         insert.on_conflict_do_update(index_elements=["kind", "key"], set_={"mark": stale.c.mark + 1}),
@@ -197,10 +198,18 @@ def stale_things(connection: Connection, kind: str | None = None, limit: int = 2
 
 def settle(connection: Connection, done: Iterable[Stale]) -> None:
     """Takes the marks away that have not grown since they were read."""
+    _take_turn(connection)
     for one in done:
         connection.execute(
             sa.delete(stale).where(stale.c.kind == one.kind, stale.c.key == one.key, stale.c.mark == one.mark)
         )
+
+
+def _take_turn(connection: Connection) -> None:
+    """One transaction at a time changes marks until it ends: two that set and take away the same ones, each in an order
+    of its own, would wait for each other. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text("LOCK TABLE stale IN SHARE ROW EXCLUSIVE MODE"))
 
 
 # --- cursors -----------------------------------------------------------------------------------------

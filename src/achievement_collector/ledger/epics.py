@@ -37,7 +37,8 @@ class StoredEpic(NamedTuple):
 
 
 def stored_epic(connection: Connection, key: str, *, lock: bool = False) -> StoredEpic | None:
-    query = sa.select(epics).where(sa.func.lower(epics.c.key) == key.lower())
+    # as it is written, too: SQLite lowers ASCII only
+    query = sa.select(epics).where(sa.or_(epics.c.key == key, sa.func.lower(epics.c.key) == key.lower()))
     row = connection.execute(query.with_for_update() if lock else query).first()
     return _epic(row) if row else None
 

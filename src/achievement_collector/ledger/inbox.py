@@ -95,11 +95,12 @@ def still_waiting(connection: Connection, numbers: Sequence[int]) -> set[int]:
 
 
 def settle(connection: Connection, results: Sequence[tuple[int, str, str]], now: int) -> None:
-    """Notes what became of deliveries: (id, state, told)."""
+    """Notes what became of deliveries that wait: (id, state, told). One that another process has dealt with meanwhile
+    keeps its outcome."""
     if results:
         connection.execute(
             sa.update(deliveries)
-            .where(deliveries.c.id == sa.bindparam("row"))
+            .where(deliveries.c.id == sa.bindparam("row"), deliveries.c.state == WAITING)
             .values(
                 state=sa.bindparam("new_state"),
                 told=sa.bindparam("new_told"),

@@ -80,6 +80,7 @@ class Ledger:
             self._write_lock = os.open(
                 f"{self.name}.write.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600
             )
+            _locking.add(self._write_lock)
         fcntl.flock(self._write_lock, fcntl.LOCK_EX)
         try:
             yield
@@ -114,13 +115,16 @@ class Ledger:
     def _advisory(self, number: int, on_wait: Callable[[], None] | None) -> Iterator[None]:
         with _clear_errors(self.name), self.engine.connect() as connection:
             connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+            descriptor = connection.connection.driver_connection.fileno()  # type: ignore[union-attr]
             if not connection.scalar(sa.select(sa.func.pg_try_advisory_lock(number))):
                 if on_wait:
                     on_wait()
                 connection.execute(sa.select(sa.func.pg_advisory_lock(number)))
+            _locking.add(descriptor)
             try:
                 yield
             finally:
+                _locking.discard(descriptor)
                 connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
 
     def checkpoint_apart(self) -> None:
@@ -141,6 +145,7 @@ class Ledger:
     def close(self) -> None:
         self.engine.dispose()
         if self._write_lock is not None:
+            _locking.discard(self._write_lock)
             os.close(self._write_lock)
             self._write_lock = None
 
@@ -319,6 +324,7 @@ def _clear_errors(name: str) -> Iterator[None]:
 @contextmanager
 def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    _locking.add(descriptor)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -328,4 +334,21 @@ def _file_lock(path: Path, on_wait: Callable[[], None] | None) -> Iterator[None]
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        _locking.discard(descriptor)
         os.close(descriptor)
+
+
+_locking: set[int] = set()
+"""Open descriptors that hold a lock, or the connection that holds one."""
+
+
+def _let_go() -> None:
+    """In a child process: a lock is to end with the process that took it, however that ends, not with its last child."""
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    for descriptor in _locking:
+        os.dup2(nothing, descriptor, inheritable=False)  # not closed, so that no other file gets its number
+    os.close(nothing)
+    _locking.clear()
+
+
+os.register_at_fork(after_in_child=_let_go)

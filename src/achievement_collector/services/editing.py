@@ -39,7 +39,7 @@ def edit_achievement(
     """Sets fields of an achievement, takes edits of others back, and gives its id."""
     if not fields and not reset:
         raise CollectorError(
-            "nothing to set; give --title, --description, --hidden, --impact, --complexity, --value or --reset"
+            "nothing to set; give a title, description, hidden, impact, complexity, value or reset"
         )
     for name in reset:
         if name not in conclusions.EDITABLE:

@@ -327,7 +327,9 @@ def find_epic(connection: Connection, name: str) -> StoredEpic:
     found = stored.stored_epic(connection, name)
     if found is None:
         by_title = connection.scalars(
-            sa.select(epics_table.c.key).where(sa.func.lower(epics_table.c.title) == name.lower())
+            sa.select(epics_table.c.key).where(
+                sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower())
+            )
         ).all()
         found = stored.stored_epic(connection, by_title[0]) if len(by_title) == 1 else None
     if found is None:

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -120,9 +121,10 @@ def _decoded(cursor: str, order: str) -> tuple[int, int, str]:
     try:
         told, impact, occurred, uid = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         place = (int(impact), int(occurred), str(uid))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         told, place = "", (0, 0, "")
-    if told != order or abs(place[0]) > 10**6 or abs(place[1]) > 2**62:
+    is_usable = abs(place[0]) <= 10**6 and abs(place[1]) <= 2**62 and re.fullmatch("[0-9a-f]{12}", place[2])
+    if told != order or not is_usable:
         raise CollectorError("the cursor is none that this list gave; begin without one")
     return place
 
@@ -329,6 +331,9 @@ def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter
     if query.text:
         words.append(f"with the text {query.text!r}")
     if query.kind:
+        if query.kind not in set(AchievementKind):
+            choices = ", ".join(kind.value for kind in AchievementKind)
+            raise CollectorError(f"{query.kind!r} is no kind of achievement; choose from {choices}")
         words.append(f"of kind {query.kind}")
     if query.left_out:
         words.append("left out by the rules")
@@ -366,22 +371,27 @@ def parse_moment(text: str | None, now: datetime, *, is_end: bool = False) -> da
     """The moment that a user named; a day, month or year given as an end is included whole."""
     if not text:
         return None
-    text = text.strip()
+    moment: datetime | None = None
+    with suppress(ValueError, OverflowError):
+        moment = _moment(text.strip(), now, is_end)
+    if moment is None or not 1 < moment.year < 9999:  # a day before and after it must be dates as well
+        raise CollectorError(
+            f"{text!r} is no date; give a day (2026-03-31), a month (2026-03), a year, or 90d, 12w, 6m, 2y"
+        )
+    return moment
+
+
+def _moment(text: str, now: datetime, is_end: bool) -> datetime:
     if match := _BACK.fullmatch(text):
         count, unit = int(match[1]), match[2]
         return now - timedelta(days=count * {"d": 1, "w": 7, "m": 30.4375, "y": 365.25}[unit])
-    try:
-        if re.fullmatch(r"\d{4}", text):
-            start = datetime(int(text), 1, 1, tzinfo=UTC)
-            return start.replace(year=start.year + 1) if is_end else start
-        if re.fullmatch(r"\d{4}-\d{2}", text):
-            start = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
-            return (start.replace(day=28) + timedelta(days=4)).replace(day=1) if is_end else start
-        moment = datetime.fromisoformat(text)
-    except (ValueError, OverflowError):
-        raise CollectorError(
-            f"{text!r} is no date; give a day (2026-03-31), a month (2026-03), a year, or 90d, 12w, 6m, 2y"
-        ) from None
+    if re.fullmatch(r"\d{4}", text):
+        start = datetime(int(text), 1, 1, tzinfo=UTC)
+        return start.replace(year=start.year + 1) if is_end else start
+    if re.fullmatch(r"\d{4}-\d{2}", text):
+        start = datetime.strptime(text, "%Y-%m").replace(tzinfo=UTC)
+        return (start.replace(day=28) + timedelta(days=4)).replace(day=1) if is_end else start
+    moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return moment + timedelta(days=1) if is_end and len(text) == 10 else moment
