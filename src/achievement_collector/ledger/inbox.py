@@ -43,27 +43,18 @@ class Delivery(NamedTuple):
 _COLUMNS = [deliveries.c[name] for name in Delivery._fields if name != "body"]
 
 
-def store(connection: Connection, incoming: Sequence[Incoming]) -> None:
-    """Stores deliveries; those that are there already (by source and id) are passed over."""
+def store(connection: Connection, incoming: Sequence[Incoming]) -> set[tuple[str, str]]:
+    """Stores deliveries and gives the (source, delivery) of those that were not there yet; others are passed over."""
     insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(deliveries)
-    connection.execute(
-        insert.on_conflict_do_nothing(index_elements=["source", "delivery"]),
-        [{**one._asdict(), "state": WAITING, "attempts": 0, "told": ""} for one in incoming],
-    )
-
-
-def known(connection: Connection, incoming: Sequence[Incoming]) -> dict[tuple[str, str], str]:
-    """(source, delivery) -> state of those that are stored already."""
-    found: dict[tuple[str, str], str] = {}
-    for source in {one.source for one in incoming}:
-        rows = connection.execute(
-            sa.select(deliveries.c.delivery, deliveries.c.state).where(
-                deliveries.c.source == source,
-                deliveries.c.delivery.in_([one.delivery for one in incoming if one.source == source]),
-            )
-        )
-        found |= {(source, row.delivery): row.state for row in rows}
-    return found
+    new: set[tuple[str, str]] = set()
+    for one in incoming:
+        row = connection.execute(
+            insert.on_conflict_do_nothing(index_elements=["source", "delivery"]).returning(deliveries.c.id),
+            {**one._asdict(), "state": WAITING, "attempts": 0, "told": ""},
+        ).first()
+        if row is not None:
+            new.add((one.source, one.delivery))
+    return new
 
 
 def claim(connection: Connection, limit: int) -> list[Delivery]:

@@ -87,7 +87,7 @@ def build(structure: Structure, persona: Persona, standing: Standing) -> Documen
     made = (_MAKERS[name](structure, persona, standing) for name in _SECTIONS[persona.key])
     return Document(
         persona.title if standing.is_final else f"{persona.title} ({standing.status})",
-        title if names_its_key else f"{key} {title}",
+        title if names_its_key else f"{key}: {title}",
         f"for {persona.reader}: {standing.in_words}",
         standing.generated,
         tuple(section for section in made if section is not None),
@@ -162,7 +162,7 @@ def _gains(structure: Structure, persona: Persona, standing: Standing) -> Sectio
     found = structure["metrics"]["technical"]
     best = found["best_performance_gain"]
     lines = [
-        f"Largest gain: {best['text']}" if best["value"] is not None else f"Performance {best['basis']}."
+        f"Largest gain: {best['text']}." if best["value"] is not None else f"Performance {best['basis']}."
     ]
     lines += [text for text in found["performance"] if text != best.get("text")]
     return Section("text", "Measured gains", lines=tuple(one_line(line) for line in lines))

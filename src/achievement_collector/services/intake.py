@@ -90,12 +90,11 @@ class Receiver:
 
     def _store(self, incoming: Sequence[Incoming]) -> list[Accepted]:
         with self._ledger.write(durable=True) as connection:
-            known = set(inbox.known(connection, incoming))
-            inbox.store(connection, incoming)
+            new = inbox.store(connection, incoming)
         answers = []
         for one in incoming:
-            answers.append(Accepted((one.source, one.delivery) not in known))
-            known.add((one.source, one.delivery))
+            answers.append(Accepted((one.source, one.delivery) in new))
+            new.discard((one.source, one.delivery))  # the same again in one batch
         return answers
 
 

@@ -20,6 +20,7 @@ from achievement_collector.services.live import Updated, bring_up_to_date
 _Result = TypeVar("_Result")
 _log = logging.getLogger(__name__)
 _IDLE = 0.5  # seconds between two looks for work that another process may have left
+_GATHER = 0.1  # seconds in which deliveries come together
 _CHECKPOINT_EVERY = 2.0
 _BATCH_SQLITE, _BATCH_POSTGRES = 20, 100
 
@@ -98,6 +99,8 @@ class LiveWork:
                 done = self._guarded("deliveries", lambda: self._one_batch(limit))
                 if not done:
                     break
+                if done < limit:  # few at a time cost as many transactions, for which deliveries that come in wait
+                    self._stop.wait(_GATHER)
 
     def _one_batch(self, limit: int) -> int:
         done = process_waiting(self.ledger, self.settings, now_ms(), limit=limit)
