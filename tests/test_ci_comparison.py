@@ -1,0 +1,300 @@
+"""What CI measured before and after: nothing is said without a baseline, and noise is called noise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from achievement_collector.derive.achievements import measured_parts, measured_value
+from achievement_collector.derive.ci_comparison import Measure, compare, in_words, over_time
+from achievement_collector.derive.conclusions import ValueKind
+from achievement_collector.facts.work import CiReport
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.ci_metrics import CiFile, Submission, ingest
+from tests.outside_world import DAY, ROCKET, World, benchmark, day, merged, report
+
+BASE, HEAD, OLD = "b" * 40, "a" * 40, "0" * 40
+
+
+def told(kind: str, body: dict[str, Any], sha: str, at: int, branch: str = "main", pull: int | None = None,
+         job: str = "") -> CiReport:  # fmt: skip
+    return CiReport(f"{ROCKET}@{sha}/{kind}/{job}", ROCKET, sha, kind, job, body, at, branch, "main", pull)
+
+
+def compared(kind: str, after: dict[str, Any], *before: CiReport, base_sha: str = BASE) -> list[Measure]:
+    own = told(kind, after, HEAD, 100, "search", 7)
+    return list(compare([own], [*before, own], "main", base_sha))
+
+
+def words(kind: str, after: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
+    earlier = [told(kind, before, BASE, 50)] if before is not None else []
+    return [in_words(one) for one in compared(kind, after, *earlier)]
+
+
+# --- in words ----------------------------------------------------------------------------------------
+
+
+def test_a_benchmark_that_got_faster() -> None:
+    assert words("benchmarks", benchmark("search", 50), benchmark("search", 200)) == [
+        "search: 200 ms → 50 ms, 75 % faster, n=20"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "text"),
+    [
+        ({"value": 250}, {"value": 200}, "search: 200 ms → 250 ms, 25 % slower, n=20"),
+        ({"value": 199}, {"value": 200}, "search: 200 ms → 199 ms, 0.5 % faster, within the noise, n=20"),
+        ({"value": 200}, {"value": 200}, "search: 200 ms → 200 ms, unchanged, n=20"),
+        ({"value": 150, "spread": None}, {"value": 200}, "search: 200 ms → 150 ms, 25 % faster, spread not known, n=20"),
+        ({"value": 150, "samples": None, "spread": None}, {"value": 200}, "search: 200 ms → 150 ms, 25 % faster, spread not known"),
+        ({"value": 50, "samples": 5}, {"value": 200}, "search: 200 ms → 50 ms, 75 % faster, n=5 (before: 20)"),
+        ({"value": 999.9}, {"value": 2000}, "search: 2 s → 1 s, 50 % faster, n=20"),
+        ({"value": 179_900}, {"value": 360_000}, "search: 6 min 0 s → 3 min 0 s, 50 % faster, n=20"),
+        ({"value": 0.0005}, {"value": 0.001}, "search: 1 µs → 500 ns, 50 % faster, within the noise, n=20"),
+        ({"value": 0}, {"value": 50}, "search: 50 ms → 0 ms, 100 % faster, n=20"),
+        ({"value": 50, "unit": "MB"}, {"value": 100, "unit": "MB"}, "search: 100 MB → 50 MB, 50 % lower, n=20"),
+        ({"value": 12345.6, "unit": "ops/s", "higher_is_better": True}, {"value": 10000, "unit": "ops/s"},
+         "search: 10,000 ops/s → 12,346 ops/s, 23 % higher, n=20"),
+        ({"value": 7, "unit": "", "higher_is_better": None}, {"value": 5, "unit": ""}, "search: 5 → 7, 40 % higher, n=20"),
+        ({"value": 50, "unit": "s"}, {"value": 50_000, "unit": "ms"}, "search: 50 s, n=20; the baseline is in another unit"),
+    ],
+)  # fmt: skip
+def test_a_benchmark_in_words(after: dict[str, Any], before: dict[str, Any], text: str) -> None:
+    now, then = (benchmark("search", **{"value": 1, **given}) for given in (after, before))
+    assert words("benchmarks", now, then) == [text]
+
+
+def test_without_a_baseline_it_is_said_that_there_is_none() -> None:
+    assert words("benchmarks", benchmark("search", 50), None) == [
+        "search: 50 ms, n=20; no report of main to compare with"
+    ]
+    assert words("benchmarks", benchmark("search", 50), benchmark("other", 9)) == [
+        "search: 50 ms, n=20; not in the baseline"
+    ]
+    assert words("coverage", {"line_rate": 0.95}, None) == [
+        "line coverage: 95.0 %; no report of main to compare with"
+    ]
+    (one,) = compared("coverage", {"line_rate": 0.95})
+    assert (one.change, one.improves) == (None, None)
+
+
+def test_coverage_before_and_after() -> None:
+    after = {"line_rate": 0.95, "lines_valid": 1000, "branch_rate": 0.8, "branches_valid": 50}
+    assert words("coverage", after, {"line_rate": 0.9, "branch_rate": None}) == [
+        "branch coverage: 80.0 %; not in the baseline", "line coverage: 90.0 % → 95.0 %, +5.0 points",
+    ][::-1]  # fmt: skip
+    assert [one.samples for one in compared("coverage", after)] == [1000, 50]
+
+
+def test_tests_added_and_failing() -> None:
+    before = {"total": 370, "failed": 0, "errors": 0, "flaky": 0}
+    assert words("tests", {"total": 412, "failed": 0, "errors": 0, "flaky": 0}, before) == [
+        "tests: 370 → 412, +42"
+    ]
+    assert words("tests", {"total": 412, "failed": 1, "errors": 2, "flaky": 1}, before) == [
+        "tests: 370 → 412, +42", "failed tests: 0 → 3", "flaky tests: 0 → 1",
+    ]  # fmt: skip
+
+
+def test_findings_fixed_and_new() -> None:
+    def found(*prints: str) -> dict[str, Any]:
+        return {"tool": "CodeQL", "findings": [{"fingerprint": one} for one in prints]}
+
+    assert words("findings", found("a", "n"), found("a", "b", "c")) == [
+        "findings of CodeQL: 3 → 2, 2 fixed, 1 new"
+    ]
+    assert words("findings", found(), found("a")) == ["findings of CodeQL: 1 → 0, 1 fixed, 0 new"]
+    assert words("findings", found("a"), None) == ["findings of CodeQL: 1; no report of main to compare with"]
+    (one,) = compared("findings", found("n"), told("findings", found("a"), BASE, 50))
+    assert one.improves is False
+
+
+def test_build_time() -> None:
+    assert words("build_time", {"seconds": 190}, {"seconds": 250}) == [
+        "build time: 4 min 10 s → 3 min 10 s, 24 % faster, one build each"
+    ]
+    assert words("build_time", {"seconds": 61.2}, None) == [
+        "build time: 61.2 s; no report of main to compare with"
+    ]
+
+
+def test_the_job_is_named_where_it_has_a_name() -> None:
+    own = told("coverage", {"line_rate": 0.5}, HEAD, 100, pull=7, job="unit")
+    other = told("coverage", {"line_rate": 0.1}, BASE, 50, job="browser")
+    assert [in_words(one) for one in compare([own], [own, other], "main", BASE)] == [
+        "line coverage (unit): 50.0 %; no report of main to compare with"
+    ]
+
+
+# --- what counts as better ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("after", "before", "improves"),
+    [
+        ({"value": 150}, {"value": 200}, True), ({"value": 250}, {"value": 200}, False), ({"value": 200}, {"value": 200}, None),
+        ({"value": 199}, {"value": 200}, None),  # within the noise
+        ({"value": 150, "spread": None}, {"value": 200, "spread": None}, True),
+        ({"value": 196, "spread": None}, {"value": 200, "spread": None}, None),  # too little to say without the spread
+        ({"value": 150, "samples": 1}, {"value": 200, "samples": 1}, True),
+        ({"value": 150, "higher_is_better": None}, {"value": 200}, None),
+        ({"value": 250, "higher_is_better": True, "unit": "ops/s"}, {"value": 200, "unit": "ops/s"}, True),
+    ],
+)  # fmt: skip
+def test_better_is_only_what_is_clear(
+    after: dict[str, Any], before: dict[str, Any], improves: bool | None
+) -> None:
+    now, then = (benchmark("search", **given) for given in (after, before))
+    (one,) = compared("benchmarks", now, told("benchmarks", then, BASE, 50))
+    assert one.improves is improves
+
+
+def test_a_range_is_no_standard_deviation() -> None:
+    for first, second in (("range", "standard deviation"), ("standard deviation", "range")):
+        now, then = benchmark("search", 150), benchmark("search", 200)
+        now["benchmarks"][0]["spread_kind"], then["benchmarks"][0]["spread_kind"] = first, second
+        (one,) = compared("benchmarks", now, told("benchmarks", then, BASE, 50))
+        assert one.is_clear is None
+
+
+def test_noise_and_what_lacks_a_baseline_give_no_points_and_no_value() -> None:
+    noise = compared(
+        "benchmarks", benchmark("search", 199), told("benchmarks", benchmark("search", 200), BASE, 50)
+    )
+    alone = compared("benchmarks", benchmark("search", 50))
+    for measures in (noise, alone):
+        assert measured_parts(measures) == ()
+        assert measured_value(measures).kind is ValueKind.NOT_MEASURED
+    clear = compared(
+        "benchmarks", benchmark("search", 50), told("benchmarks", benchmark("search", 200), BASE, 50)
+    )
+    assert measured_value(clear).text == "search: 200 ms → 50 ms, 75 % faster, n=20"
+    assert [part.name for part in measured_parts(clear)] == ["measured"]
+
+
+# --- which report is the baseline --------------------------------------------------------------------
+
+
+def rate(value: float) -> dict[str, Any]:
+    return {"line_rate": value}
+
+
+def baseline(*before: CiReport, base_sha: str = BASE) -> float | None:
+    (one,) = compared("coverage", rate(0.9), *before, base_sha=base_sha)
+    return one.before
+
+
+def test_the_commit_it_is_based_on_comes_before_the_latest_of_the_branch() -> None:
+    of_base, latest = told("coverage", rate(0.5), BASE, 40), told("coverage", rate(0.8), OLD, 90)
+    assert baseline(of_base, latest) == 0.5
+    assert baseline(latest) == 0.8
+    assert baseline(told("coverage", rate(0.1), "1" * 40, 10), latest) == 0.8
+
+
+def test_the_commit_it_is_based_on_may_be_measured_later() -> None:
+    """Its build may take longer than that of the change."""
+    assert baseline(told("coverage", rate(0.5), BASE, 500)) == 0.5
+    assert baseline(told("coverage", rate(0.5), OLD, 500)) is None  # of the branch after the change
+
+
+def test_reports_of_other_changes_and_branches_are_no_baseline() -> None:
+    assert baseline(told("coverage", rate(0.5), OLD, 40, "main", pull=3)) is None
+    assert baseline(told("coverage", rate(0.5), OLD, 40, "release")) is None
+    assert baseline(told("coverage", rate(0.5), HEAD, 40, "main")) is None  # the change itself
+    assert baseline(told("tests", {"total": 5}, BASE, 40)) is None
+
+
+def test_the_latest_of_the_changes_own_reports_is_meant() -> None:
+    early, late = (
+        told("coverage", rate(0.6), "c" * 40, 60, "search", 7),
+        told("coverage", rate(0.9), HEAD, 90, "search", 7),
+    )
+    for order in ([early, late], [late, early]):
+        assert [one.after for one in compare(order, order, "main", BASE)] == [0.9]
+
+
+def test_several_changes_add_up_from_the_first_baseline_to_the_last_report() -> None:
+    steps = [
+        Measure("benchmark", "search", 200.0, 300.0, "ms", False, 20, 20, 2.0, 2.0, True, "1", "0"),
+        Measure("benchmark", "search", 50.0, 210.0, "ms", False, 20, 20, 2.0, 2.0, True, "3", "2"),
+        Measure("coverage", "line coverage", 0.95, 0.94, "rate", True),
+    ]
+    assert [in_words(one) for one in over_time(steps)] == [
+        "search: 300 ms → 50 ms, 83 % faster, n=20", "line coverage: 94.0 % → 95.0 %, +1.0 points",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", [{}, {"line_rate": None}, {"line_rate": "x"}, {"benchmarks": [{}]}, {"benchmarks": [{"value": True}]},
+                                  {"total": None}, {"seconds": "5"}, {"findings": []}])  # fmt: skip
+@pytest.mark.parametrize("kind", ["coverage", "benchmarks", "tests", "findings", "build_time", "unheard of"])
+def test_no_body_of_a_report_does_harm(kind: str, body: dict[str, Any]) -> None:
+    for one in compared(kind, body, told(kind, body, BASE, 50)):
+        assert in_words(one)
+
+
+# --- in the ledger -----------------------------------------------------------------------------------
+
+
+def measures(world: World) -> list[str]:
+    (one,) = world.achievements()
+    return [e.label for e in one.evidence if e.kind == "measure"]
+
+
+def test_a_baseline_that_arrives_later_changes_the_conclusion(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    own = report("benchmarks", benchmark("search", 50), day(1), sha=f"{7:040x}", pull=7, branch="part-7")
+    world.tell(merged(7, day(2), base_sha=BASE), own)
+    assert measures(world) == ["search: 50 ms, n=20; no report of main to compare with"]
+    (before,) = world.achievements()
+    assert before.value.kind is ValueKind.NOT_MEASURED
+    world.tell(report("benchmarks", benchmark("search", 220), day(0), sha=OLD, branch="main"))
+    assert measures(world) == ["search: 220 ms → 50 ms, 77 % faster, n=20"]
+    world.tell(report("benchmarks", benchmark("search", 200), day(3), sha=BASE, branch="main"))
+    assert measures(world) == ["search: 200 ms → 50 ms, 75 % faster, n=20"]
+    (after,) = world.achievements()
+    assert after.value.kind is ValueKind.MEASURED
+    assert after.value.source == f"CI reports of {BASE[:12]} and {f'{7:040x}'[:12]}"
+    assert after.impact.value > before.impact.value
+
+
+def test_the_report_may_come_before_its_pull_request(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(report("coverage", rate(0.9), day(0), sha=BASE, branch="main"))
+    world.tell(report("coverage", rate(0.95), day(1), sha=f"{7:040x}", pull=7, branch="part-7"))
+    world.tell(merged(7, day(2), base_sha=BASE))
+    assert measures(world) == ["line coverage: 90.0 % → 95.0 %, +5.0 points"]
+
+
+def test_a_report_of_the_merge_itself_stands_in_where_there_is_no_other(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        report("coverage", rate(0.9), day(0), sha=BASE, branch="main"),
+        report("coverage", rate(0.95), day(3), sha=f"{7 + 4096:040x}", branch="main"), merged(7, day(2), base_sha=BASE),
+    )  # fmt: skip
+    assert measures(world) == ["line coverage: 90.0 % → 95.0 %, +5.0 points"]
+
+
+def test_handing_the_same_in_again_changes_nothing(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    body = json.dumps(
+        {"benchmarks": [{"name": "search", "stats": {"mean": 0.05, "rounds": 20, "stddev": 0.001}}]}
+    )
+
+    def submission(sha: str, mean: str, **more: Any) -> Submission:
+        content = body.replace("0.05,", f"{mean},").encode()
+        return Submission("acme/rocket", sha, (CiFile("benchmark", "b.json", content),), 61.5, **more)
+
+    world.tell(merged(7, day(2), base_sha=BASE))
+    first = ingest(any_ledger, submission(BASE, "0.2", branch="main"), world.settings, day(0))
+    own = submission(f"{7:040x}", "0.05", pull_request=7, branch="part-7")
+    assert ingest(any_ledger, own, world.settings, day(1)).is_new
+    world.conclude()
+    before = world.achievements()
+    assert "search: 200 ms → 50 ms, 75 % faster, n=20" in measures(world)
+    again = ingest(any_ledger, own, world.settings, day(1) + DAY)
+    assert (first.is_new, again.is_new) == (True, False)
+    world.conclude()
+    assert world.achievements() == before
