@@ -1,6 +1,6 @@
 """How long the API takes with 100,000 achievements stored, beside a bare FastAPI handler in the same run.
 
-    python -m benchmarks.api [--requests 100]
+python -m benchmarks.api [--requests 100]
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def measure(address: str, path: str, requests: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int, default=100)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="api-") as folder:
@@ -54,14 +56,18 @@ def main() -> None:
         with bare() as port:
             floor = measure(f"http://127.0.0.1:{port}", "/readyz", given.requests)
         floor_p95 = floor[int(len(floor) * 0.95)]
-        print(f"100,000 achievements, {given.requests} requests each; a bare handler's p95 is {floor_p95:.1f} ms")
+        print(
+            f"100,000 achievements, {given.requests} requests each; a bare handler's p95 is {floor_p95:.1f} ms"
+        )
         with server(str(ledger)) as (port, _):
             address = f"http://127.0.0.1:{port}"
             first = httpx.get(f"{address}/achievements?limit=1").json()["achievements"][0]["id"]
             for path in _PATHS:
                 told = measure(address, path.replace("{id}", first), given.requests)
                 p95 = told[int(len(told) * 0.95)]
-                print(f"  {path:<46} p50 {told[len(told) // 2]:6.1f} ms   p95 {p95:6.1f} ms   {p95 / floor_p95:5.1f} x bare")
+                print(
+                    f"  {path:<46} p50 {told[len(told) // 2]:6.1f} ms   p95 {p95:6.1f} ms   {p95 / floor_p95:5.1f} x bare"
+                )
 
 
 if __name__ == "__main__":

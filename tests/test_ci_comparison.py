@@ -298,3 +298,19 @@ def test_handing_the_same_in_again_changes_nothing(any_ledger: Ledger) -> None:
     assert (first.is_new, again.is_new) == (True, False)
     world.conclude()
     assert world.achievements() == before
+
+
+def test_handing_the_same_in_again_does_not_make_it_younger(any_ledger: Ledger) -> None:
+    """Else what was merged meanwhile would become its baseline."""
+    world = World(any_ledger)
+
+    def hand_in(sha: str, seconds: float, at: int, **more: Any) -> None:
+        ingest(any_ledger, Submission("acme/rocket", sha, (), seconds, **more), world.settings, at)
+
+    world.tell(merged(7, day(2)))
+    hand_in(OLD, 200, day(0), branch="main")
+    hand_in(f"{7:040x}", 100, day(1), pull_request=7)
+    hand_in(BASE, 100, day(3), branch="main")  # with the change in it
+    hand_in(f"{7:040x}", 100, day(4), pull_request=7)
+    world.conclude()
+    assert measures(world) == ["build time: 3 min 20 s → 100 s, 50 % faster, one build each"]

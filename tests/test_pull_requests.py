@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from achievement_collector.derive.pulls import (
     reverted_number,
     standings,
 )
+from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.facts.work import PullRequest
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.inbox import Incoming
@@ -416,6 +418,8 @@ def test_a_revert_known_to_the_forge_alone_counts_before_git_is_read_again(proje
     project.scan()
     assert project.world.achievements() == []
     assert project.world.left_out()["Add part 12"] == "reverted by #13"
+    project.world.tell(reverting(14, 13, day(4), title="Revert the revert"))
+    assert [one.pull_request for one in project.world.achievements()] == [12]
 
 
 def test_a_git_revert_takes_the_credit_and_a_reland_gives_it_back(project: Project) -> None:
@@ -476,6 +480,72 @@ def test_a_template_leaves_no_trace_in_the_description() -> None:
     assert readable_body(body, 500) == "## What\n\nSearch by meaning.\n\n## Notes\nSlow."
 
 
+# --- a repository that is renamed --------------------------------------------------------------------
+
+OLD = "github.com/acme/sparrow"
+
+
+def renamed(at: int) -> Observation:
+    return Observation(Kind.REPOSITORY, OLD, at, {"moved_to": ROCKET})
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_renamed_repository_keeps_one_record(any_ledger: Ledger, order: tuple[int, ...]) -> None:
+    story = [
+        [opened(1, body="Epic: E1", place=OLD), merged(2, day(2), body="Epic: E1", place=OLD)],
+        [renamed(day(3))],
+        [
+            merged(1, day(4), created=day(0), body="Epic: E1"),
+            merged(2, day(2), body="Epic: E1"),
+            merged(3, day(5), body="Epic: E1"),
+        ],
+    ]
+    world = World(any_ledger)
+    for number in order:
+        world.tell(*story[number])
+    assert [(one.pull_request, one.repository) for one in world.achievements()] == [
+        (3, ROCKET),
+        (1, ROCKET),
+        (2, ROCKET),
+    ]
+    told = world.epic("E1").structure["deliverables"]
+    assert (told["prs_merged"], told["prs_open"]) == (3, 0)
+
+
+def test_the_ids_and_edits_of_a_repository_stay_when_it_is_renamed(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(merged(1, day(2), place=OLD))
+    (before,) = world.achievements()
+    edit_achievement(any_ledger, before.id, {"title": "My own words"}, [], world.settings, START)
+    world.tell(renamed(day(3)), review(1, "bob", day(4)))
+    (after,) = world.achievements()
+    assert (after.id, after.title, after.repository) == (before.id, "My own words", ROCKET)
+
+
+def test_a_clone_that_still_names_the_old_address_is_the_renamed_repository(project: Project) -> None:
+    project.git.git("remote", "set-url", "origin", f"https://{OLD}.git")
+    made = project.make("squash without")
+    made.pop("shas")
+    project.scan()
+    project.world.tell(merged(12, day(2), place=OLD, **made))
+    (before,) = project.world.achievements()
+    project.world.tell(renamed(day(3)))
+    project.git.commit("Add a viewer", {"view.py": lines(60)})
+    project.scan()
+    assert {(one.title, one.repository) for one in project.world.achievements()} == {
+        ("Add part 12", ROCKET), ("Add a viewer", ROCKET),
+    }  # fmt: skip
+    assert before.id in {one.id for one in project.world.achievements()}
+
+
+def test_a_repository_that_is_renamed_back_has_its_first_name(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(merged(1, day(2)), renamed(day(4)))
+    assert [one.repository for one in world.achievements()] == [ROCKET]
+    world.tell(Observation(Kind.REPOSITORY, ROCKET, day(5), {"moved_to": OLD}))
+    assert [one.repository for one in world.achievements()] == [OLD]
+
+
 # --- by hand -----------------------------------------------------------------------------------------
 
 
@@ -488,3 +558,18 @@ def test_edits_stay_when_the_forge_tells_more(any_ledger: Ledger) -> None:
     (again,) = world.achievements()
     assert (again.id, again.title, again.impact.value) == (one.id, "My own words", 99)
     assert again.category.category is Category.BUGFIX
+
+
+@pytest.mark.parametrize("way", ["squash without", "rebase"])
+def test_edits_of_a_commit_go_over_to_the_pull_request_it_turns_out_to_be(project: Project, way: str) -> None:
+    made = project.make(way)
+    made.pop("shas")
+    project.scan()
+    known = [*project.world.achievements(), *project.world.achievements(left_out=True)]
+    last = next(one for one in known if made["merge_sha"] in one.commits)
+    edit_achievement(
+        project.world.ledger, last.id, {"title": "My own words"}, [], project.world.settings, START
+    )
+    project.world.tell(merged(12, day(2), **made))
+    (one,) = project.world.achievements()
+    assert (one.pull_request, one.title) == (12, "My own words")

@@ -24,17 +24,22 @@ _log = logging.getLogger(__name__)
 
 
 def create_app(
-    ledger: Ledger, settings: Settings, *, is_open: bool = True, has_worker: bool = True
+    ledger: Ledger,
+    settings: Settings,
+    *,
+    is_open: bool = True,
+    has_worker: bool = True,
+    worker: Worker | None = None,
 ) -> FastAPI:
     """The application on a ledger. ``is_open`` says that only this machine reaches it, so that it may be used without a
     token. What comes in is processed by a process of its own; without ``has_worker`` by threads of this one, and outside
-    systems are not polled."""
-    work: Worker | LiveWork = Worker(ledger) if has_worker else LiveWork(ledger, settings)
+    systems are not polled. ``worker`` is one that was started already."""
+    work: Worker | LiveWork = (worker or Worker(ledger)) if has_worker else LiveWork(ledger, settings)
     receiver = Receiver(ledger, work.wake)
     state = State(ledger, settings, receiver, work, Metrics(ledger, work), is_open)
     if isinstance(work, Worker):
-        worker = work
-        state.is_ready = lambda: worker.is_ready
+        own = work
+        state.is_ready = lambda: own.is_ready
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -13,8 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from achievement_collector.api.addresses import is_loopback
 from achievement_collector.api.errors import problem
-from achievement_collector.api.security import is_loopback
 from achievement_collector.api.state import State
 
 LARGEST_BODY = 26 * 1024 * 1024

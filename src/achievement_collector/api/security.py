@@ -6,7 +6,6 @@ open to this machine; everything else needs a token. Revoking the last token doe
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
@@ -47,13 +46,3 @@ def needs(scope: str) -> Callable[..., Awaitable[None]]:
             raise HTTPException(403, f"the token may not {scope}; it is for {', '.join(scopes)}")
 
     return check
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address to bind to is reached from this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -10,14 +10,12 @@ import sys
 import time
 from types import FrameType
 
-import uvicorn
-
-from achievement_collector.api.app import create_app
-from achievement_collector.api.security import is_loopback
+from achievement_collector.api.addresses import is_loopback
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger.store import open_ledger
 from achievement_collector.services.tokens import has_tokens
+from achievement_collector.workflows.supervisor import Worker
 
 _GRACE = 8  # seconds that running requests have when the server is told to end
 
@@ -38,7 +36,13 @@ def serve(settings: Settings, host: str, port: int) -> None:
     _log_to(sys.stderr.isatty())
     sys.setswitchinterval(0.0005)  # answering must not wait 5 ms for each thread that is at work
     ledger.checkpoint_apart()  # the worker does it
-    app = create_app(ledger, settings, is_open=is_open)
+    worker = Worker(ledger)
+    worker.start()  # before the rest is imported: the two get ready side by side
+    import uvicorn
+
+    from achievement_collector.api.app import create_app
+
+    app = create_app(ledger, settings, is_open=is_open, worker=worker)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -89,6 +89,19 @@ def join_pulls(
     return found
 
 
+def follow_relands(drafts: list[ChangeDraft], pulls: Sequence[PullRequest]) -> None:
+    """Gives back the credit of what git shows as reverted by a pull request, where the forge says that this one was itself
+    reverted: git is read later. ``drafts`` is changed in place."""
+    standing = standings(pulls)
+    for draft in drafts:
+        told = standing.get(draft.number) if draft.number is not None else None
+        if told is None or told.state != "credited" or draft.state is not State.REVERTED:
+            continue
+        kind, _, by = draft.other.partition("/")
+        if kind == "pr" and standing.get(int(by)) == Standing("revert", draft.number):
+            draft.state, draft.other = State.CREDITED, ""
+
+
 def _take_rebased(
     history: History,
     drafts: list[ChangeDraft],

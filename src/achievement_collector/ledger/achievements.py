@@ -253,6 +253,15 @@ def edits_of(
     return {uid: fields for uid, fields in found.items() if fields}
 
 
+def move_edits(connection: Connection, renamed: Mapping[str, str]) -> None:
+    """Gives what people set on an achievement to the one it has become (``renamed``: former id -> present id)."""
+    for uid in edits_of(connection) if renamed else ():
+        if uid in renamed:
+            connection.execute(
+                sa.update(edits).where(edits.c.achievement_uid == uid).values(achievement_uid=renamed[uid])
+            )
+
+
 def apply_edits(connection: Connection, repository_id: int | None = None) -> None:
     """Lays the edits in force over the derived rows, of one repository or of all."""
     in_force = edits_of(connection)

@@ -19,8 +19,10 @@ from achievement_collector.facts import (
     Trailer,
     subject_of,
 )
+from achievement_collector.ledger.achievements import remove_achievements
 from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import (
+    achievements,
     checkouts,
     commits,
     content_facts,
@@ -102,6 +104,37 @@ def ensure_repository(connection: Connection, key: str) -> int:
     }
     connection.execute(_insert_new(connection, repositories).values(**values))
     return int(connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key)) or 0)
+
+
+def rename_repository(connection: Connection, old: str, new: str) -> None:
+    """Gives a repository its present name; its achievements keep their ids. Where the present name has a record of its own
+    already, the one whose history was read stays, else the older; the other's achievements are derived anew in it."""
+    rows = {
+        row.key: row.id
+        for row in connection.execute(
+            sa.select(repositories.c.id, repositories.c.key).where(repositories.c.key.in_([old, new]))
+        )
+    }
+    if old not in rows:
+        return
+    if new in rows:
+        read = set(
+            connection.scalars(
+                sa.select(checkouts.c.repository_id).where(checkouts.c.repository_id.in_(rows.values()))
+            )
+        )
+        if read >= set(rows.values()):
+            return  # two histories were read: nothing is thrown away
+        goes = old if rows[new] in read or (rows[old] not in read and rows[new] < rows[old]) else new
+        ids = connection.scalars(
+            sa.select(achievements.c.id).where(achievements.c.repository_id == rows[goes])
+        ).all()
+        remove_achievements(connection, ids)
+        connection.execute(sa.delete(repositories).where(repositories.c.id == rows[goes]))
+        if goes == old:
+            return
+    values = {"key": new, "name": new.rpartition("/")[2], "web_url": f"https://{new}", "derived_from": ""}
+    connection.execute(sa.update(repositories).where(repositories.c.id == rows[old]).values(**values))
 
 
 def _find_repository(

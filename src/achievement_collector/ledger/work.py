@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from achievement_collector.facts.observations import Kind
+from achievement_collector.facts.observations import Kind, Observation, Registers, merge, values
 from achievement_collector.facts.work import (
     Attachment,
     Check,
@@ -24,36 +24,78 @@ from achievement_collector.ledger.entities import Thing, things
 def pull_requests(
     connection: Connection, *, repository: str | None = None, keys: Sequence[str] | None = None
 ) -> list[PullRequest]:
-    """Pull requests of a repository, or those named, with their reviews."""
+    """Pull requests of a repository, or those named, with their reviews. One that was told of under several names of a
+    renamed repository is one, under the present name."""
+    moved = present_names(connection)
     scopes = names_of(connection, repository) if repository is not None else None
-    found = list(things(connection, Kind.PULL_REQUEST, scopes=scopes, keys=keys))
-    reviews: dict[str, list[Review]] = {}
-    for one in things(connection, Kind.REVIEW, scopes=[pull.key for pull in found]):
+    spelled = [one for key in keys for one in spellings(key, moved)] if keys is not None else None
+    found: dict[str, Registers] = {}
+    for one in things(connection, Kind.PULL_REQUEST, scopes=scopes, keys=spelled):
+        key = present_key(one.key, moved)
+        found[key] = _joined(found.get(key, {}), one)
+    reviews: dict[str, dict[str, Review]] = {}
+    for one in things(
+        connection, Kind.REVIEW, scopes=[name for key in found for name in spellings(key, moved)]
+    ):
         told = one.fields
-        reviews.setdefault(one.scope, []).append(
-            Review(one.key, told.get("reviewer", ""), told.get("state", ""), told.get("submitted"))
+        of_pull = reviews.setdefault(present_key(one.scope, moved), {})
+        of_pull[one.key.rpartition("/")[2]] = Review(
+            one.key, told.get("reviewer", ""), told.get("state", ""), told.get("submitted")
         )
-    pulls = [_pull_request(one, tuple(reviews.get(one.key, ()))) for one in found if one.fields.get("number")]
+    pulls = [
+        _pull_request(key.rpartition("#")[0], values(told), tuple(reviews.get(key, {}).values()))
+        for key, told in found.items()
+        if told.get("number")
+    ]
     return sorted(pulls, key=lambda pull: (pull.repository, pull.number))
 
 
-def names_of(connection: Connection, repository: str) -> list[str]:
-    """The key of a repository and those it had before it was renamed or moved."""
-    found = [repository]
-    moved = {
-        one.key: str(one.fields["moved_to"])
+def _joined(known: Registers, one: Thing) -> Registers:
+    """What is known of a thing with what was told of it under another name."""
+    for name, value in one.fields.items():
+        known = merge(known, Observation(Kind.PULL_REQUEST, one.key, one.said[name], {name: value}))
+    return known
+
+
+def present_names(connection: Connection) -> dict[str, str]:
+    """The present name of every repository that was renamed or moved, by each name it had before."""
+    moves = {
+        one.key: (one.said["moved_to"], str(one.fields["moved_to"]))
         for one in things(connection, Kind.REPOSITORY)
         if one.fields.get("moved_to")
     }
-    for name in found:
-        found += [old for old, new in moved.items() if new == name and old not in found]
+    found = {}
+    for old in moves:
+        name, at = old, -1
+        while name in moves and moves[name][0] > at:  # what was renamed back ends where it began
+            at, name = moves[name]
+        if name != old:
+            found[old] = name
     return found
 
 
-def _pull_request(one: Thing, reviews: tuple[Review, ...]) -> PullRequest:
-    told = one.fields
+def present_key(key: str, moved: Mapping[str, str]) -> str:
+    """``host/owner/name#12`` under the present name of its repository."""
+    place, mark, number = key.rpartition("#")
+    return f"{moved.get(place, place)}{mark}{number}"
+
+
+def spellings(key: str, moved: Mapping[str, str]) -> list[str]:
+    """The present key of a pull request, and those it had under earlier names of its repository."""
+    place, _, number = present_key(key, moved).rpartition("#")
+    return [f"{name}#{number}" for name in (place, *(old for old, new in moved.items() if new == place))]
+
+
+def names_of(connection: Connection, repository: str) -> list[str]:
+    """The present name of a repository and those it had before it was renamed or moved."""
+    moved = present_names(connection)
+    present = moved.get(repository, repository)
+    return [present, *(old for old, new in moved.items() if new == present)]
+
+
+def _pull_request(repository: str, told: Mapping[str, Any], reviews: tuple[Review, ...]) -> PullRequest:
     return PullRequest(
-        repository=one.scope, number=told["number"], title=told.get("title", ""), body=told.get("body", ""),
+        repository=repository, number=told["number"], title=told.get("title", ""), body=told.get("body", ""),
         author=told.get("author", ""), author_id=told.get("author_id"), is_bot=bool(told.get("is_bot")),
         created=told.get("created"), merged=told.get("merged"), closed=told.get("closed"),
         is_draft=bool(told.get("is_draft")), labels=texts(told.get("labels")), base=told.get("base", ""),

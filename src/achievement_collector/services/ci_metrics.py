@@ -11,7 +11,7 @@ from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts.ci import TestReport
 from achievement_collector.facts.observations import Kind, Observation
-from achievement_collector.ledger.entities import take_in
+from achievement_collector.ledger.entities import take_in, things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.live import note_changes
 from achievement_collector.sources.ci_files.benchmarks import parse_benchmarks
@@ -96,7 +96,14 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         for kind, body in reports.items()
     ]
     with ledger.write() as connection:
-        changed = take_in(connection, observations, now)
+        known = {
+            one.key: one.fields
+            for one in things(connection, Kind.CI_REPORT, keys=[one.key for one in observations])
+        }
+        new = [
+            one for one in observations if known.get(one.key) != one.fields
+        ]  # the time of the first is that of measuring
+        changed = take_in(connection, new, now)
         note_changes(connection, changed, now)
     return Ingested(
         place, sha, tuple((kind, _brief(kind, body)) for kind, body in reports.items()), bool(changed)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sqlalchemy.engine import Connection
+
 from achievement_collector.derive.messages import parse_trailers
-from achievement_collector.facts import CollectedCommit
+from achievement_collector.facts import CollectedCommit, Repository
 from achievement_collector.ledger import collecting as ledger_facts
 from achievement_collector.ledger.collecting import SignatureIds, StoredCheckout
 from achievement_collector.ledger.reading import possible_twins, uncompared_commits
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.ledger.work import present_names
 from achievement_collector.sources.git.checkout import (
     Checkout,
     Refs,
@@ -74,13 +77,14 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
     lines = list_commits(checkout, refs.tips, stored.tips if stored and same_shape else ())
     with ledger.write() as connection:
         ids = SignatureIds(connection)
+        repository = _as_named_today(connection, checkout.repository)
         if stored is None:
             roots = [line for line in lines if " " not in line]
-            stored = ledger_facts.add_checkout(connection, checkout.repository, git_dir, roots)
+            stored = ledger_facts.add_checkout(connection, repository, git_dir, roots)
         stored = ledger_facts.update_repository(
             connection,
             stored,
-            checkout.repository,
+            repository,
             refs.default_branch,
             root_file(checkout, refs, ".mailmap"),
             root_file(checkout, refs, IGNORED_REVISIONS),
@@ -98,6 +102,14 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
     _compare_further(ledger, checkout, stored.repository_id, suspicious)
     removed = _finish(ledger, checkout, refs, stored, ids, now, is_first=is_first)
     return Collected(checkout, refs, stored.repository_id, stored.repository_key, True, len(lines), removed)
+
+
+def _as_named_today(connection: Connection, repository: Repository) -> Repository:
+    """A repository under its present name, as forges told; a clone goes on naming the address it came from."""
+    key = present_names(connection).get(repository.key)
+    if key is None:
+        return repository
+    return replace(repository, key=key, name=key.rpartition("/")[2], web_url=f"https://{key}")
 
 
 def _left_over(ledger: Ledger, repository_id: int, new: Sequence[str]) -> list[str]:

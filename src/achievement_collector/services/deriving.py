@@ -12,6 +12,7 @@ import hashlib
 import marshal
 import os
 import signal
+import threading
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from sqlalchemy.engine import Connection
 
@@ -41,7 +42,7 @@ from achievement_collector.derive.credit import settle_credit
 from achievement_collector.derive.history import History
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.messages import parse_header
-from achievement_collector.derive.pull_achievements import conclude_pull, join_pulls
+from achievement_collector.derive.pull_achievements import conclude_pull, follow_relands, join_pulls
 from achievement_collector.derive.pulls import standings
 from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release
 from achievement_collector.derive.releases import Release, find_releases, first_releases
@@ -226,6 +227,8 @@ class _Work:
             ]
         self._measure()
         settle_credit(self.history, self.drafts)
+        if self.pulls:
+            follow_relands(self.drafts, self.told.pulls)
         self.first = first_releases(self.history, self.releases)
 
     def _measure(self) -> None:
@@ -353,7 +356,19 @@ class _Work:
                 derived_from=basis,
             )
             self._replace_releases(connection)
+            conclusions.move_edits(connection, self._former_ids())
             conclusions.apply_edits(connection, self.place.id)
+
+    def _former_ids(self) -> dict[str, str]:
+        """The ids under which the commits of pull requests were known before the forge told of these -> the present ones."""
+        return {
+            conclusions.achievement_uid(self.place.uid, f"commit/{self.history.shas[number]}"): (
+                conclusions.achievement_uid(self.place.uid, draft.key)
+            )
+            for draft in self.drafts
+            if draft.number in self.pulls and draft.state is not State.DUPLICATE
+            for number in (draft.anchor, *draft.commits)
+        }
 
     def _concluded(self, wanted: Sequence[int], prints: dict[str, str]) -> Iterator[list[Conclusion]]:
         chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
@@ -544,7 +559,16 @@ def _start() -> None:
     global _own_ledger
     assert _forked
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends the work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _own_ledger = open_ledger(_forked[0].ledger.url.render_as_string(hide_password=False), create=False)
+
+
+def _end_with_parent() -> None:
+    """A parent that is killed cannot tell its children to end."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _conclude_chunk(chunk: Sequence[int]) -> bytes:

@@ -26,6 +26,7 @@ class EpicIndex:
             if self.kind == "issue"
             else {}
         )
+        self._tops = {self._top(one) for one in self._issues.values() if one.parent in self._issues}
         given = {name.lower(): key for name, key in dict(settings.epic_keys).items()}
         found = [one for one in work.epic_sources(connection, self.kind) if self._is_epic(one)]
         found.sort(key=lambda one: (one.kind == "local", one.key))
@@ -51,10 +52,7 @@ class EpicIndex:
             return False
         if source.kind != "issue":
             return True
-        return source.key in self._tops()
-
-    def _tops(self) -> set[str]:
-        return {self._top(one) for one in self._issues.values() if one.parent in self._issues}
+        return source.key in self._tops
 
     def _top(self, issue: Issue) -> str:
         """The issue above all others that are above this one, as far as they are known."""

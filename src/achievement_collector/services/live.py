@@ -24,7 +24,7 @@ from achievement_collector.facts.work import Issue, PullRequest
 from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger import work
-from achievement_collector.ledger.collecting import SignatureIds, ensure_repository
+from achievement_collector.ledger.collecting import SignatureIds, ensure_repository, rename_repository
 from achievement_collector.ledger.entities import (
     Changed,
     Stale,
@@ -74,6 +74,8 @@ def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -
                 marks.append(("reports", one.scope, cause))
             case Kind.REPOSITORY if "moved_to" in one.fields:
                 marks.append(("repository", one.key, cause))
+                pulls = things(connection, Kind.PULL_REQUEST, scopes=work.names_of(connection, one.key))
+                marks += [("pull", pull.key, cause) for pull in pulls]
     if shas:
         cause = next(iter(shas.values()))
         marks += [("pull", pull, cause) for pull in ledger_epics.pulls_that_mention(connection, shas)]
@@ -196,14 +198,22 @@ def _pulls(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     tied: list[tuple[PullRequest, tuple[Link, ...], list[Issue]]] = []
     with ledger.read() as connection:
         index = EpicIndex(connection, settings)
+        moved = work.present_names(connection)
         for pull in work.pull_requests(connection, keys=list(marks)):
             links, issues = _links_of(connection, index, pull)
             tied.append((pull, links if settings.epics_enabled else (), issues))
     for part in _parts(tied):
         with ledger.write() as connection:
             found: list[tuple[str, str, str]] = []
+            settled: list[Stale] = []
             for pull, links, issues in part:
-                cause = marks[pull.key].cause
+                told = [marks.pop(name) for name in work.spellings(pull.key, moved) if name in marks]
+                cause = told[0].cause
+                for former in work.spellings(pull.key, moved)[1:]:
+                    ledger_epics.set_mentions(connection, former, ())
+                    former_epics, _ = ledger_epics.set_epics(connection, former, ())
+                    found += [("epic", epic, cause) for epic in former_epics]
+                settled += told
                 ledger_epics.set_mentions(connection, pull.key, mentioned_words(pull))
                 epics, _ = ledger_epics.set_epics(connection, pull.key, links)
                 found += [("epic", epic, cause) for epic in epics]
@@ -211,7 +221,7 @@ def _pulls(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
                 if pull.merged is not None and settings.pr_tracking_enabled:
                     found.append(("repository", pull.repository, cause))
             mark_stale(connection, found, now)
-            settle(connection, [marks.pop(pull.key) for pull, _, _ in part])
+            settle(connection, settled)
         done.pulls += len(part)
     with ledger.write() as connection:
         settle(connection, marks.values())  # of those that are not known yet
@@ -228,7 +238,9 @@ def _links_of(
     """The epics of a pull request, and the issues it names or is attached to."""
     by_hand = {
         str(one.fields["epic"]): bool(one.fields["belongs"])
-        for one in things(connection, Kind.LINK, scopes=[pull.key])
+        for one in things(
+            connection, Kind.LINK, scopes=work.spellings(pull.key, work.present_names(connection))
+        )
         if one.fields.get("epic")
     }
     named_issues, attached = _named_issues(connection, pull), _attached_issues(connection, pull)
@@ -247,7 +259,9 @@ def _named_issues(connection: Connection, pull: PullRequest) -> list[Issue]:
 
 
 def _attached_issues(connection: Connection, pull: PullRequest) -> list[Issue]:
-    tied = work.attachments(connection, urls=[pull.url]) if pull.url else []
+    keys = work.spellings(pull.key, work.present_names(connection))
+    addresses = [pull.url, *(f"https://{key.replace('#', '/pull/')}" for key in keys)]
+    tied = work.attachments(connection, urls=[address for address in addresses if address])
     return work.issues(connection, keys=[one.issue for one in tied])
 
 
@@ -281,11 +295,9 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -
     with ledger.exclusive("scan"):
         places: dict[str, list[Stale]] = {}
         with ledger.read() as connection:
+            moved = work.present_names(connection)
             for one in marks:
-                told = thing(connection, Kind.REPOSITORY, one.key)
-                places.setdefault(
-                    str(told.fields.get("moved_to") or one.key) if told else one.key, []
-                ).append(one)
+                places.setdefault(moved.get(one.key, one.key), []).append(one)
             authors = [
                 author_of(pull)
                 for key in places
@@ -293,6 +305,9 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -
                 if pull.author
             ]
         with ledger.write() as connection:
+            for one in marks:
+                if one.key in moved:
+                    rename_repository(connection, one.key, moved[one.key])
             wanted = {ensure_repository(connection, key): of_place for key, of_place in places.items()}
             SignatureIds(connection).add(connection, authors)
         kinds = refresh_people(ledger, rules)
@@ -327,11 +342,13 @@ def _issues_of(
             for pull in work.pull_requests(connection, repository=one.key)
             if pull.merged is not None and (changed is None or f"pr/{pull.number}" in changed)
         ]
-        found += [
-            ("issue", issue.key, one.cause)
-            for pull in pulls
-            for issue in (*_named_issues(connection, pull), *_attached_issues(connection, pull))
+        names = [key for pull in pulls for key, _ in named(pull).issues]
+        tied = work.attachments(connection, urls=[pull.url for pull in pulls if pull.url])
+        inside = [
+            *work.issues(connection, names=names),
+            *work.issues(connection, keys=[tie.issue for tie in tied]),
         ]
+        found += [("issue", issue.key, one.cause) for issue in inside]
     return found
 
 
@@ -487,7 +504,9 @@ def _credit_elsewhere(connection: Connection, issue: Issue) -> tuple[str, str]:
     pulls = [
         pull for pull in work.pull_requests(connection, keys=[*keys, *filter(None, attached)]) if pull.merged
     ]
-    did = {pull.key: pull for pull in pulls if pull.key in attached or _does(pull, issue.identifier)}
+    moved = work.present_names(connection)
+    shown = {work.present_key(key, moved) for key in attached}
+    did = {pull.key: pull for pull in pulls if pull.key in shown or _does(pull, issue.identifier)}
     found = sorted(rolled_pulls(connection, list(did.values())).items())
     counted = [_short(did[key]) for key, mine in found if mine.is_counted]
     reverted = [_short(did[key]) for key, mine in found if mine.left_out_reason.startswith("reverted")]

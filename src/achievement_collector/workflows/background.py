@@ -15,6 +15,7 @@ from achievement_collector.workflows import peers
 from achievement_collector.workflows.loop import LiveWork
 
 _log = logging.getLogger(__name__)
+_AGAIN = 5.0  # seconds until the engine is tried again
 
 
 class Serving(Protocol):
@@ -55,15 +56,11 @@ class Background:
         serving = self._serving
         if serving.ledger.is_sqlite and not self._succeed():
             return
-        try:
-            from achievement_collector.workflows import engine, syncs
-
-            syncs.use(serving.ledger, serving.settings)
-            self._executor = engine.start(serving.ledger)
-        except Exception:  # noqa: BLE001 - the server must not look ready without it
-            _log.exception("the engine could not be started")
-            serving.problems.append("the engine could not be started")
-            return
+        while not self._start_engine():
+            serving.work.pause(_AGAIN)
+            if serving.work.is_stopping:
+                return
+        serving.problems.clear()
         work = serving.work
         if not serving.ledger.is_sqlite:
             work.repeat("peers", peers.BEAT, self._watch_peers)
@@ -72,6 +69,20 @@ class Background:
         if has_linear(serving.settings):
             work.repeat("linear", 1.0, self._poll_linear)
         serving.is_ready = True
+
+    def _start_engine(self) -> bool:
+        """Whether the engine started; its database may be away for a while."""
+        serving = self._serving
+        try:
+            from achievement_collector.workflows import engine, syncs
+
+            syncs.use(serving.ledger, serving.settings)
+            self._executor = engine.start(serving.ledger)
+        except Exception:  # noqa: BLE001 - the server must not look ready without it
+            _log.exception("the engine could not be started; it is tried again")
+            serving.problems[:] = ["the engine could not be started"]
+            return False
+        return True
 
     def _succeed(self) -> bool:
         """Waits until no other process runs the engine of an SQLite ledger: the worker of a server that was killed still

@@ -44,7 +44,7 @@ def start(ledger: Ledger) -> str:
     return executor
 
 
-def stop(seconds: float = 5.0) -> None:
+def stop(seconds: float = 3.0) -> None:
     """Ends the engine; workflows that still run after ``seconds`` go on when it is started again."""
     DBOS.destroy(workflow_completion_timeout_sec=int(seconds))
 

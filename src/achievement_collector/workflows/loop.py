@@ -99,7 +99,9 @@ class LiveWork:
                 done = self._guarded("deliveries", lambda: self._one_batch(limit))
                 if not done:
                     break
-                if done < limit:  # few at a time cost as many transactions, for which deliveries that come in wait
+                if (
+                    done < limit
+                ):  # few at a time cost as many transactions, for which deliveries that come in wait
                     self._stop.wait(_GATHER)
 
     def _one_batch(self, limit: int) -> int:

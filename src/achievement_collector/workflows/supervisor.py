@@ -51,7 +51,9 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Starts the process; once is enough."""
+        if not self._thread.is_alive():
+            self._thread.start()
 
     def wake(self) -> None:
         """Says that there is something to process."""

@@ -6,6 +6,7 @@ itself by lines of JSON on its standard output. It ends when its input ends: a s
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -40,9 +41,15 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # they are for the server, which closes our input
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    sys.setswitchinterval(
+        0.0005
+    )  # else a writer, holding its lock, waits 5 ms for the thread that concludes at each statement
     settings = load_settings()
     work = LiveWork(open_ledger(settings.database), settings)
     serving = Serving(work.ledger, settings, work)
+    gc.set_threshold(
+        50_000, 20, 50
+    )  # conclusions make many objects and hardly a cycle; a collection stops every thread
     work.start()
     background = Background(serving)
     background.start()
@@ -53,9 +60,8 @@ def main() -> None:
     background.stop()
     serving.ledger.close()
     logging.shutdown()
-    os._exit(
-        0
-    )  # a workflow that waits for an outside system goes on later; its thread must not hold up the end
+    # a poll that waits for an outside system goes on after the next start; its thread must not hold up the end
+    os._exit(0)
 
 
 def _listen(serving: Serving) -> None:
