@@ -175,11 +175,14 @@ def _await_ready(port: int) -> None:
 
 def _memory(process: subprocess.Popen[bytes]) -> float:
     """Megabytes of the server and its worker together; what both map is counted twice."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     found = 0
-    for number in [str(process.pid), *children]:
-        told = re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{number}/status").read_text())
-        found += int(told[1]) if told else 0
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            told = dict(re.findall(r"^(Pid|PPid|VmRSS):\s+(\d+)", status.read_text(), re.MULTILINE))
+        except OSError:
+            continue
+        if str(process.pid) in (told.get("Pid"), told.get("PPid")):
+            found += int(told.get("VmRSS", 0))
     return found / 1024
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import signal
@@ -43,6 +44,8 @@ def serve(settings: Settings, host: str, port: int) -> None:
     from achievement_collector.api.app import create_app
 
     app = create_app(ledger, settings, is_open=is_open, worker=worker)
+    gc.collect()
+    gc.freeze()  # what is here stays; looking through it again would hold up answers
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -7,14 +7,17 @@ Derivation reads facts only, so the result does not depend on the order in which
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.conclusions import AchievementKind
+from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.issues import conclude_issue
 from achievement_collector.derive.links import Link, link, mentioned_words, named
 from achievement_collector.derive.pulls import closed_issues
@@ -38,9 +41,10 @@ from achievement_collector.ledger.selection import rolled_pulls
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.epic_index import EpicIndex
 
+_log = logging.getLogger(__name__)
 _ROUNDS = 12
 _BATCH = 200
-_PART = 20
+_PART = 8
 _ITSELF = "it is the epic itself"
 _Item = TypeVar("_Item")
 _SOURCES = {Kind.PROJECT: "project", Kind.INITIATIVE: "initiative", Kind.EPIC: "local"}
@@ -91,6 +95,7 @@ class Updated:
     repositories: int = 0
     epics: int = 0
     finalised: int = 0
+    failures: list[Exception] = field(default_factory=list)
 
     @property
     def total(self) -> int:
@@ -105,7 +110,8 @@ def bring_up_to_date(
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Updated:
     """Works off every mark. ``clock`` gives milliseconds since 1970; ``keep_going`` may end it early. Where another process
-    is at it already, nothing is done."""
+    is at it already, nothing is done. What cannot be concluded holds up nothing else; the first such failure is raised when
+    all else is done."""
     done = Updated()
     with ledger.try_exclusive("live") as is_ours:
         if not is_ours:
@@ -116,14 +122,18 @@ def bring_up_to_date(
                 if not keep_going():
                     return done
                 step(ledger, settings, clock(), done)
-            if done.total == before and not _anything(ledger):
+            if done.total == before and not _anything(ledger, clock()):
                 break
+    if done.failures:
+        raise done.failures[0]
     return done
 
 
-def _anything(ledger: Ledger) -> bool:
+def _anything(ledger: Ledger, now: int) -> bool:
+    """Whether something is left that could be concluded now."""
     with ledger.read() as connection:
-        return bool(stale_things(connection, limit=1))
+        marks = stale_things(connection, limit=_BATCH)
+    return not all(_rests(ledger, f"{one.kind} {one.key}", now) for one in marks)
 
 
 def _read(ledger: Ledger, kind: str) -> list[Stale]:
@@ -285,42 +295,97 @@ def _reports(ledger: Ledger, settings: Settings, now: int, done: Updated) -> Non
 
 
 def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
-    marks = _read(ledger, "repository")
-    if not marks:
+    """Derives repositories anew. One that cannot be derived holds up nothing: its mark stays, and it is tried again after
+    a pause that grows with every failure."""
+    with ledger.read() as connection:
+        moved = work.present_names(connection)
+    places: dict[str, list[Stale]] = {}
+    for one in _read(ledger, "repository"):
+        places.setdefault(moved.get(one.key, one.key), []).append(one)
+    places = {key: marks for key, marks in places.items() if not _rests(ledger, f"repository {key}", now)}
+    if not places:
         return
-    from achievement_collector.services.deriving import author_of, derive_repository
     from achievement_collector.services.identity import load_author_rules, refresh_people
 
     rules = load_author_rules(settings.rules)
     with ledger.exclusive("scan"):
-        places: dict[str, list[Stale]] = {}
-        with ledger.read() as connection:
-            moved = work.present_names(connection)
-            for one in marks:
-                places.setdefault(moved.get(one.key, one.key), []).append(one)
-            authors = [
-                author_of(pull)
-                for key in places
-                for pull in work.pull_requests(connection, repository=key)
-                if pull.author
-            ]
-        with ledger.write() as connection:
-            for one in marks:
-                if one.key in moved:
-                    rename_repository(connection, one.key, moved[one.key])
-            wanted = {ensure_repository(connection, key): of_place for key, of_place in places.items()}
-            SignatureIds(connection).add(connection, authors)
+        wanted: dict[str, int] = {}
+        for key, marks in places.items():
+            with _tolerated(ledger, f"repository {key}", now, done):
+                wanted[key] = _prepare_repository(ledger, key, marks)
+        if not wanted:
+            return
         kinds = refresh_people(ledger, rules)
-        for number, of_repository in wanted.items():
-            before = _counted(ledger, number)
-            derive_repository(ledger, number, settings, kinds=kinds, rules=rules)
-            done.repositories += 1
-            after = _counted(ledger, number)
-            changed = {pull for pull in before.keys() | after.keys() if before.get(pull) != after.get(pull)}
-            with ledger.write() as connection:
-                settle(connection, of_repository)
-                mark_stale(connection, _epics_of(connection, of_repository), now)
-                mark_stale(connection, _issues_of(connection, of_repository, changed), now)
+        for key, number in wanted.items():
+            with _tolerated(ledger, f"repository {key}", now, done):
+                _derive_repository(ledger, number, places[key], settings, rules, kinds, now)
+                done.repositories += 1
+
+
+def _prepare_repository(ledger: Ledger, key: str, marks: Sequence[Stale]) -> int:
+    """Gives a repository its present name, and its authors signatures; gives its id."""
+    from achievement_collector.services.deriving import author_of
+
+    with ledger.read() as connection:
+        pulls = work.pull_requests(connection, repository=key)
+        authors = [author_of(pull) for pull in pulls if pull.author]
+    with ledger.write() as connection:
+        for one in marks:
+            if one.key != key:
+                rename_repository(connection, one.key, key)
+        number = ensure_repository(connection, key)
+        SignatureIds(connection).add(connection, authors)
+    return number
+
+
+def _derive_repository(
+    ledger: Ledger, number: int, marks: Sequence[Stale], settings: Settings, rules: AuthorRules,
+    kinds: dict[Signature, AuthorKind], now: int,
+) -> None:  # fmt: skip
+    from achievement_collector.services.deriving import derive_repository
+
+    before = _counted(ledger, number)
+    derive_repository(ledger, number, settings, kinds=kinds, rules=rules)
+    after = _counted(ledger, number)
+    changed = {pull for pull in before.keys() | after.keys() if before.get(pull) != after.get(pull)}
+    with ledger.write() as connection:
+        settle(connection, marks)
+        mark_stale(connection, _epics_of(connection, marks), now)
+        mark_stale(connection, _issues_of(connection, marks, changed), now)
+
+
+# --- what fails --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Pause:
+    failures: int = 0
+    until: int = 0  # milliseconds since 1970
+
+
+_pauses: dict[tuple[str, str], _Pause] = {}
+"""(ledger, what) -> until when what could not be concluded is left alone; of this process only, so that a start tries all."""
+_LONGEST_PAUSE = 300_000
+
+
+def _rests(ledger: Ledger, what: str, now: int) -> bool:
+    pause = _pauses.get((ledger.name, what))
+    return pause is not None and now < pause.until
+
+
+@contextmanager
+def _tolerated(ledger: Ledger, what: str, now: int, done: Updated) -> Iterator[None]:
+    """Notes a failure, for the caller of :func:`bring_up_to_date` to hear of when all else is done."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the others must go on; it is raised in the end
+        pause = _pauses.setdefault((ledger.name, what), _Pause())
+        pause.failures += 1
+        pause.until = now + min(_LONGEST_PAUSE, 1_000 * 2 ** min(pause.failures, 20))
+        done.failures.append(error)
+        _log.warning("%s is not concluded, next try in %d s: %s", what, (pause.until - now) // 1000, error)
+    else:
+        _pauses.pop((ledger.name, what), None)
 
 
 def _counted(ledger: Ledger, repository_id: int) -> dict[str, bool]:
@@ -537,16 +602,14 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
         return
     from achievement_collector.services.epics import prepare_epic, rebuild_epic
 
-    failed: Exception | None = None
     for one in marks:
-        try:
+        if _rests(ledger, f"epic {one.key}", now):
+            continue
+        with _tolerated(ledger, f"epic {one.key}", now, done):
             with ledger.read() as connection:
                 prepared = prepare_epic(connection, one.key, settings, now)
             with ledger.write() as connection:
-                done.finalised += rebuild_epic(connection, one.key, one.cause, settings, now, prepared)
+                final = rebuild_epic(connection, one.key, one.cause, settings, now, prepared)
                 settle(connection, [one])
+            done.finalised += final
             done.epics += 1
-        except Exception as error:  # noqa: BLE001 - the other epics must go on; it is raised below
-            failed = failed or error
-    if failed:
-        raise failed

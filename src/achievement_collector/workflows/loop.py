@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 _IDLE = 0.5  # seconds between two looks for work that another process may have left
 _GATHER = 0.1  # seconds in which deliveries come together
 _CHECKPOINT_EVERY = 2.0
-_BATCH_SQLITE, _BATCH_POSTGRES = 20, 100
+_BATCH_SQLITE, _BATCH_POSTGRES = 10, 100
 
 
 @dataclass(slots=True)
@@ -48,8 +48,7 @@ class LiveWork:
 
     def start(self) -> None:
         self.ledger.checkpoint_apart()
-        self.run("deliveries", self._process)
-        self.run("conclusions", self._conclude)
+        self.run("deliveries and conclusions", self._work)
         self.repeat("checkpoints", _CHECKPOINT_EVERY, self.ledger.checkpoint)
 
     def run(self, name: str, work: Callable[[], None]) -> None:
@@ -90,19 +89,32 @@ class LiveWork:
         for thread in self._threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _process(self) -> None:
+    def _work(self) -> None:
+        """Deliveries first, then conclusions, in one thread: two would take turns at every row that is read, and hold the
+        ledger's lock, for which deliveries that come in wait, all the while."""
+        due = 0.0
+        while not self._stop.is_set():
+            self._wake.wait(max(0.0, min(_IDLE, due - time.monotonic())))
+            self._wake.clear()
+            self._process()
+            began = time.monotonic()
+            if began < due or self._stop.is_set():
+                self._stop.wait(_GATHER)  # few deliveries at a time cost as many transactions
+                continue
+            self._guarded("conclusions", self._update)
+            needed = time.monotonic() - began
+            self.counts.busy_seconds += needed
+            # what is gathered meanwhile is concluded together; never more than half of the time is spent on it
+            due = time.monotonic() + max(self.settings.aggregation_seconds, needed)
+
+    def _process(self) -> bool:
+        """Processes all that waits; whether there is to be more work."""
         limit = _BATCH_SQLITE if self.ledger.is_sqlite else _BATCH_POSTGRES
         while not self._stop.is_set():
-            self._wake.wait(_IDLE)
-            self._wake.clear()
-            while not self._stop.is_set():
-                done = self._guarded("deliveries", lambda: self._one_batch(limit))
-                if not done:
-                    break
-                if (
-                    done < limit
-                ):  # few at a time cost as many transactions, for which deliveries that come in wait
-                    self._stop.wait(_GATHER)
+            done = self._guarded("deliveries", lambda: self._one_batch(limit))
+            if not done or done < limit:
+                break
+        return not self._stop.is_set()
 
     def _one_batch(self, limit: int) -> int:
         done = process_waiting(self.ledger, self.settings, now_ms(), limit=limit)
@@ -112,19 +124,8 @@ class LiveWork:
         counts.failed += done.failed
         return done.total
 
-    def _conclude(self) -> None:
-        while not self._stop.is_set():
-            began = time.monotonic()
-            self._guarded("conclusions", self._update)
-            needed = time.monotonic() - began
-            self.counts.busy_seconds += needed
-            # what is gathered meanwhile is concluded together; never more than half of the time is spent on it
-            self._stop.wait(max(self.settings.aggregation_seconds, needed))
-
     def _update(self) -> None:
-        done = bring_up_to_date(
-            self.ledger, self.settings, now_ms, keep_going=lambda: not self._stop.is_set()
-        )
+        done = bring_up_to_date(self.ledger, self.settings, now_ms, keep_going=self._process)
         counts = self.counts.updated
         counts.pulls += done.pulls
         counts.issues += done.issues
