@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import categories, scan
+from benchmarks import api, categories, intake, scan
 
 
 def main() -> None:
     scan.main()
+    sys.argv = sys.argv[:1]
+    intake.main()
+    api.main()
     if categories.FOLDER.is_dir():
-        sys.argv = sys.argv[:1]
         categories.main()
 
 
