@@ -95,8 +95,10 @@ def _line(epic: dict[str, Any]) -> str:
     told = epic["deliverables"]
     gain = epic["metrics"]["technical"]["best_performance_gain"]
     status = f"final, revision {epic['revision']}" if epic["status"] == "completed" else epic["status"]
+    undone = f", {told['prs_undone']} undone" if told["prs_undone"] else ""
     parts = [
-        f"{epic['key']} {status}", f"{told['prs_merged']} merged, {told['prs_open']} open",
+        f"{epic['key']} {status}",
+        f"{told['prs_merged']} merged, {told['prs_open']} open{undone}",
         f"{told['issues_completed']} of {told['issues_total']} issues",
         *([gain["text"]] if gain["value"] is not None else []),
     ]  # fmt: skip

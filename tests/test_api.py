@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from achievement_collector import __version__
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.epics import complete_epic
 from achievement_collector.services.scanning import derive_all
 from tests.conftest import scan_into
 from tests.git_repositories import BOB, Repository, lines
+from tests.outside_world import World, day, merged
 from tests.serving import (
     GITHUB,
     NOW,
@@ -218,6 +221,23 @@ def test_the_last_page_has_no_cursor_however_it_ends(client: TestClient) -> None
 
 
 # --- editing and removing ----------------------------------------------------------------------------
+
+
+def test_a_page_tells_how_many_there_are_in_all_and_epics_beside_them(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(*(merged(n, day(n), body="Epic: E1") for n in (1, 2, 3)))
+    complete_epic(any_ledger, "E1", True, world.now)
+    world.conclude()
+    with serving(any_ledger) as client:
+        page = client.get("/achievements", params={"limit": 2}).json()
+        assert (page["matching"], page["epics"], len(page["achievements"])) == (3, 1, 2)
+        assert client.get("/stats").json()["achievements"] == 3
+        rest = client.get("/achievements", params={"limit": 9, "cursor": page["next"]}).json()
+        assert (rest["matching"], rest["epics"], len(rest["achievements"])) == (3, 1, 2)
+        epics = client.get("/achievements", params={"kind": "epic"}).json()
+        assert (epics["matching"], epics["epics"]) == (1, 1)
+        world.tell(merged(4, day(4)))  # what was counted is counted anew
+        assert client.get("/achievements").json()["matching"] == 4
 
 
 def test_an_edit_survives_derivation_and_can_be_taken_back(
@@ -551,4 +571,31 @@ def test_the_application_works_on_what_comes_in_until_it_ends(any_ledger: Ledger
 
 def test_the_documentation_is_of_this_version(client: TestClient) -> None:
     assert client.get("/openapi.json").json()["info"]["version"] == __version__
-    assert client.get("/docs").status_code == client.get("/redoc").status_code == 200
+    assert client.get("/redoc").status_code == 404
+
+
+def test_the_documentation_loads_nothing_and_names_every_route(client: TestClient) -> None:
+    answer = client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.headers["content-security-policy"].startswith(
+        "default-src 'none'; style-src 'unsafe-inline'"
+    )
+    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", answer.text)
+    assert "<script" not in answer.text
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            assert f"<h3>{method.upper()} {path}</h3>" in answer.text
+    assert "with the scope <code>ingest</code>" in answer.text
+
+
+def test_the_documentation_shows_markup_as_text() -> None:
+    from achievement_collector.api.documentation import page_of
+
+    hostile = "<script>alert(1)</script>"
+    route = {
+        "description": hostile, "parameters": [{"name": hostile, "in": "query", "schema": {"default": hostile}}],
+        "responses": {"200": {"description": hostile}}, "tags": [hostile],
+    }  # fmt: skip
+    page = page_of({"info": {"title": hostile, "version": "1"}, "paths": {f"/{hostile}": {"get": route}}})
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") >= 7

@@ -17,7 +17,7 @@ from tests.serving import NOW, OWN_TOKEN, from_github, server_settings, serving
 
 PUBLIC = {
     "GET /healthz", "GET /readyz", "GET /metrics", "POST /webhooks/github", "POST /webhooks/linear", "POST /webhooks/deployments",
-    "GET /docs", "GET /docs/oauth2-redirect", "GET /redoc", "GET /openapi.json",
+    "GET /docs", "GET /openapi.json",
 }  # fmt: skip
 
 

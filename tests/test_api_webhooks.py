@@ -130,6 +130,32 @@ def test_without_an_id_the_body_is_the_id(client: TestClient, ledger: Ledger, se
     assert all(one.delivery.startswith("sha256:") for one in stored_deliveries(ledger))
 
 
+def test_a_deployment_told_again_without_an_id_is_news_a_minute_later(
+    client: TestClient, ledger: Ledger
+) -> None:
+    own = client.app.state.own  # type: ignore[attr-defined]
+    request = from_deployer({"n": 1})
+    del request["headers"]["X-Delivery"]
+    answers = []
+    for later in (0, 1_000, 60_000):
+        own.clock = lambda later=later: NOW + later
+        answers.append(client.post(**request).json()["status"])
+    assert answers == ["accepted", "duplicate", "accepted"]
+
+
+def test_a_signed_webhook_may_come_through_a_tunnel_and_nothing_else(
+    client: TestClient, ledger: Ledger
+) -> None:
+    through = {"Host": "shiny.tunnel.example"}
+    request = from_github({})
+    request["headers"] |= through
+    assert client.post(**request).status_code == 202
+    is_problem(client.post(**{**request, "content": b"{ }"}), 401)
+    is_problem(client.get("/epics", headers=through), 421, "localhost", "--host", "tunnel")
+    is_problem(client.get("/webhooks/github", headers=through), 421)
+    assert len(stored_deliveries(ledger)) == 1
+
+
 def test_many_at_once_are_all_stored(any_ledger: Ledger) -> None:
     async def post_all() -> list[int]:
         import httpx
@@ -296,9 +322,15 @@ def test_a_delivery_of_linear_within_the_window_is_taken(
 def test_one_outside_is_400_and_linear_is_polled_instead(
     client: TestClient, ledger: Ledger, asked: list[str], off: int
 ) -> None:
-    is_problem(client.post(**from_linear({"webhookTimestamp": NOW - off})), 400, "polled")
+    is_problem(client.post(**from_linear({"webhookTimestamp": NOW - off})), 400, "LINEAR_API_KEY")
     assert asked == ["asked"]
     assert stored_deliveries(ledger) == []
+
+
+def test_polling_is_promised_only_where_linear_can_be_asked(ledger: Ledger) -> None:
+    with serving(ledger, server_settings(linear_api_key="lin_api_x")) as client:
+        client.app.state.own.clock = lambda: NOW  # type: ignore[attr-defined]
+        is_problem(client.post(**from_linear({"webhookTimestamp": NOW - 61_000})), 400, "will be polled")
 
 
 def test_a_forged_delivery_of_linear_asks_for_nothing(client: TestClient, asked: list[str]) -> None:

@@ -222,9 +222,15 @@ def test_several_changes_add_up_from_the_first_baseline_to_the_last_report() -> 
         Measure("benchmark", "search", 50.0, 210.0, "ms", False, 20, 20, 2.0, 2.0, True, "3", "2"),
         Measure("coverage", "line coverage", 0.95, 0.94, "rate", True),
     ]
-    assert [in_words(one) for one in over_time(steps)] == [
+    assert [in_words(one) for _, one in over_time([(ROCKET, step) for step in steps])] == [
         "search: 300 ms → 50 ms, 83 % faster, n=20", "line coverage: 94.0 % → 95.0 %, +1.0 points",
     ]  # fmt: skip
+
+
+def test_two_repositories_are_never_joined() -> None:
+    slow = Measure("benchmark", "search", 400.0, 500.0, "ms", False, 20, 20, 2.0, 2.0, True)
+    fast = Measure("benchmark", "search", 6.0, 7.0, "ms", False, 20, 20, 0.1, 0.1, True)
+    assert over_time([("h/a/one", slow), ("h/a/two", fast)]) == (("h/a/one", slow), ("h/a/two", fast))
 
 
 @pytest.mark.parametrize("body", [{}, {"line_rate": None}, {"line_rate": "x"}, {"benchmarks": [{}]}, {"benchmarks": [{"value": True}]},

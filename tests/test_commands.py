@@ -237,3 +237,19 @@ def test_help_and_version(run: Run) -> None:
         assert "Usage" in result.stdout
         assert command in run("--help").stdout
     assert run("--version").stdout.startswith("achievement-collector 0.")
+
+
+def test_the_years_of_the_time_line_are_told_once(run: Run, scanned: Path) -> None:
+    told = run("stats", "--db", scanned).stdout
+    assert "2023 … 2023" not in told
+    assert "2023" in told
+    assert "left out: 1 change or issue, 0 of them by programs" in told
+
+
+def test_a_letter_is_a_skill_only_as_a_label() -> None:
+    from achievement_collector.derive.skills import named_skills
+
+    for text in ("perf: c", "c", "R", "fix: V and D", "perf: C"):
+        assert named_skills(text) == []
+    assert [name for name, _ in named_skills("c", is_label=True)] == ["C"]
+    assert [name for name, _ in named_skills("Rewrite it in Python")] == ["Python"]

@@ -316,6 +316,34 @@ class TestStanding:
         assert document(other, "technical").subject == "E5.1: E5.12 Search"
 
 
+class TestWhatDoesNotCount:
+    def epic(self) -> dict[str, Any]:
+        undone = PullInEpic(
+            pull(2, "Cache it", "Bob Builder"), "by hand",
+            achievement=Rolled("2" * 12, "Cache it", "testing", 5, False, "reverted by #3"),
+        )  # fmt: skip
+        revert = PullInEpic(
+            pull(3, 'Revert "Cache it"', "Bob Builder"), "by hand",
+            achievement=Rolled("3" * 12, "Revert", "testing", 5, False, "a revert: it takes credit away and earns none"),
+        )  # fmt: skip
+        bot = PullInEpic(pull(4, "Bump a library", "bot", is_bot=True), "by hand")
+        early = inside(pull(5, "Tune the ranking", "Alice Archer", merged=at(2)))
+        return search_epic(pulls=(inside(pull(1, "Index", "Alice Archer")), undone, revert, bot, early))
+
+    def test_it_stands_beside_what_does(self) -> None:
+        text = render(self.epic(), "tech_lead")
+        assert "- **pull requests:** 2 merged, 2 reverted or a revert, 1 by programs" in text
+        assert "- **reverted:** rocket\\#2" in text or "- **reverted:** rocket#2" in text
+        assert "- **lead time:** not measured: its merge is told to come before its opening" in text
+
+    def test_it_is_not_among_what_was_delivered(self) -> None:
+        (section,) = [
+            one for one in document(self.epic(), "hr_manager").sections if one.title == "What was delivered"
+        ]
+        assert "Index" in section.lines
+        assert not {"Cache it", 'Revert "Cache it"', "Bump a library"} & set(section.lines)
+
+
 def test_json_holds_the_whole_structure_with_a_hash_that_can_be_checked() -> None:
     structure = search_epic()
     data = json.loads(render(structure, "investor", "json", status="final", revision=3))

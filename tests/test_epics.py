@@ -11,11 +11,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from achievement_collector.derive.conclusions import AchievementKind
-from achievement_collector.derive.epics import CompletionRules, changes_between, ci_state, content_hash
+from achievement_collector.derive.ci_comparison import Measure
+from achievement_collector.derive.conclusions import AchievementKind, Category
+from achievement_collector.derive.epic_achievements import epic_category
+from achievement_collector.derive.epics import (
+    CompletionRules,
+    EpicFacts,
+    PullInEpic,
+    Rolled,
+    build_epic,
+    changes_between,
+    ci_state,
+    completion,
+    content_hash,
+    full_title,
+)
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.observations import Kind, Observation
-from achievement_collector.facts.work import Check
+from achievement_collector.facts.work import Check, EpicSource, PullRequest
 from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.editing import edit_achievement
@@ -303,7 +316,7 @@ def test_the_ordered_stream_has_something_to_get_wrong(ordered: Any) -> None:
     given_settings, _, expected = ordered
     assert set(expected) == {"E5.1", "counted", "left out"}
     state, unmet, _, structure, *_ = expected["E5.1"]
-    assert structure["deliverables"]["prs_merged"] == 5
+    assert (structure["deliverables"]["prs_merged"], structure["deliverables"]["prs_undone"]) == (3, 2)
     assert structure["metrics"]["technical"]["best_performance_gain"]["value"]
     if given_settings:
         assert (state, unmet) == ("completed", ())
@@ -379,6 +392,29 @@ def test_the_newest_run_of_each_check_decides() -> None:
     assert state(("a", "success", 1), ("b", "failure", 1)) == "failed"
     assert state(("a", "success", 1), ("b", "", 1)) == "running"
     assert state(("a", "success", 1), ("b", "never heard of", 1)) == "unknown"
+
+
+def test_only_attempts_of_the_same_run_hide_a_failure() -> None:
+    def state(*told: tuple[str, str, int, int]) -> str:
+        return ci_state(
+            Check(f"{ROCKET}/{key}", "build", "s", what, started, ended, attempt=int(key.rpartition("/")[2]))
+            for key, what, started, ended in told
+        )
+
+    assert state(("run/1/1", "failure", 1, 5), ("run/1/2", "success", 6, 9)) == "success"
+    assert state(("run/1/2", "failure", 6, 9), ("run/1/1", "success", 1, 5)) == "failed"
+    assert state(("run/1/1", "success", 1, 5), ("run/1/2", "", 6, 6)) == "running"
+    assert (
+        state(("run/1/1", "failure", 1, 5), ("run/2/1", "success", 2, 9)) == "success"
+    )  # the workflow, run anew
+    for kind in ("check", "suite"):
+        assert (
+            state((f"{kind}/1", "failure", 1, 5), (f"{kind}/2", "success", 2, 9)) == "failed"
+        )  # side by side
+        assert state((f"{kind}/1", "failure", 1, 5), (f"{kind}/2", "success", 6, 9)) == "success"  # again
+        assert state((f"{kind}/1", "cancelled", 1, 5), (f"{kind}/2", "success", 2, 9)) == "success"
+    assert state(("check/1", "failure", 1, 5), ("run/2/1", "success", 6, 9)) == "failed"
+    assert state(("check/1", "failure", 1, 5), ("suite/2", "success", 6, 9)) == "failed"
 
 
 def test_conditions_that_are_switched_off_do_not_hold_an_epic_up(any_ledger: Ledger) -> None:
@@ -801,3 +837,190 @@ def test_the_hash_is_that_of_the_content_and_not_of_its_order() -> None:
     assert content_hash({"a": 1, "b": [1, 2]}) == content_hash({"b": [1, 2], "a": 1})
     assert content_hash({"a": 1, "b": [1, 2]}) != content_hash({"a": 1, "b": [2, 1]})
     assert CompletionRules() == CompletionRules(True, True, True)
+
+
+# --- what its numbers are of -------------------------------------------------------------------------
+
+
+def inside(
+    number: int, *measures: Measure, left_out: str = "", place: str = ROCKET, **more: Any
+) -> PullInEpic:
+    """A pull request that was opened on day ``number`` and merged a day later."""
+    given: dict[str, Any] = {
+        "title": f"Part {number}", "author": "alice", "created": day(number), "merged": day(number + 1), "additions": 10,
+        "deletions": 1, "files": 2, "commits": 3,
+    }  # fmt: skip
+    pull = PullRequest(place, number, **(given | more))
+    rolled = Rolled(f"{number:012x}", pull.title, "feature", 50, not left_out, left_out)
+    return PullInEpic(pull, "by hand", (), measures, rolled)
+
+
+def speed(before: float, after: float) -> Measure:
+    return Measure("benchmark", "search", after, before, "ms", False, 20, 20, 0.1, 0.1, True)
+
+
+def count_of_tests(before: float, after: float) -> Measure:
+    return Measure("tests", "tests", after, before, "tests", True)
+
+
+def covered(before: float, after: float) -> Measure:
+    return Measure("coverage", "line coverage", after, before, "rate", True)
+
+
+def built(*pulls: PullInEpic, **source: Any) -> dict[str, Any]:
+    return build_epic(EpicFacts("E1", (EpicSource("project", "p", "Search", **source),), pulls=pulls))
+
+
+REVERT = "a revert: it takes credit away and earns none"
+
+
+def revert_of(number: int, target: int, *measures: Measure, **more: Any) -> PullInEpic:
+    return inside(
+        number, *measures, left_out=REVERT, title=f'Revert "Part {target}"', body=f"Reverts acme/rocket#{target}", **more
+    )  # fmt: skip
+
+
+def test_measures_of_two_repositories_are_told_apart() -> None:
+    web = "github.com/acme/web"
+    told = built(
+        inside(1, speed(500, 400), count_of_tests(100, 110), covered(0.5, 0.6)),
+        inside(2, speed(7, 6), count_of_tests(20, 25), covered(0.8, 0.9), place=web),
+    )["metrics"]
+    assert told["technical"]["performance"] == [
+        "search in rocket: 500 ms → 400 ms, 20 % faster, n=20", "search in web: 7 ms → 6 ms, 14 % faster, n=20",
+    ]  # fmt: skip
+    assert told["technical"]["best_performance_gain"]["before"] == 500
+    assert told["quality"]["tests_added"] == {
+        "value": 15, "text": "tests in rocket: 100 → 110, +10; tests in web: 20 → 25, +5",
+    }  # fmt: skip
+    coverage = told["quality"]["test_coverage"]
+    assert coverage["value"] is None
+    assert coverage["basis"].startswith("not comparable across repositories: line coverage in rocket: 50.0 %")
+    assert [(one["repository"], one["value"]) for one in coverage["by_repository"]] == [
+        (ROCKET, 0.6),
+        (web, 0.9),
+    ]
+
+
+def test_repositories_of_one_name_are_told_by_their_owner() -> None:
+    told = built(
+        inside(1, speed(5, 4), place="github.com/a/web"), inside(1, speed(7, 6), place="github.com/b/web")
+    )
+    names = [text.partition(":")[0] for text in told["metrics"]["technical"]["performance"]]
+    assert names == ["search in a/web", "search in b/web"]
+
+
+ALL = (speed(300, 120), count_of_tests(10, 30), covered(0.5, 0.9))
+
+
+def test_a_gain_that_a_later_revert_took_back_is_not_claimed() -> None:
+    undone = inside(1, left_out="reverted by #9")
+    told = built(undone, inside(2, *ALL), revert_of(9, 1))["metrics"]
+    basis = "not measured since rocket#1 was reverted"
+    assert told["technical"]["performance"] == [f"search: {basis}"]
+    for one in (
+        told["technical"]["best_performance_gain"], told["quality"]["tests_added"], told["quality"]["test_coverage"],
+    ):  # fmt: skip
+        assert one == {"value": None, "basis": basis}
+    # measured by the revert itself, or by what came after it
+    for later in ([revert_of(9, 1, speed(120, 200))], [revert_of(9, 1), inside(10, speed(210, 200))]):
+        found = built(undone, inside(2, *ALL), *later)["metrics"]["technical"]
+        assert found["performance"] == ["search: 300 ms → 200 ms, 33 % faster, n=20"]
+
+
+def test_a_revert_of_what_was_not_in_the_newest_report_changes_nothing() -> None:
+    told = built(
+        inside(1, speed(300, 200)), inside(2, speed(200, 50), left_out="reverted by #9"), revert_of(9, 2)
+    )
+    assert told["metrics"]["technical"]["performance"] == ["search: 300 ms → 200 ms, 33 % faster, n=20"]
+
+
+def test_a_gain_and_its_revert_are_no_gain_and_no_loss() -> None:
+    told = built(inside(1, speed(500, 6), left_out="reverted by #9"), revert_of(9, 1, speed(6, 500)))
+    assert told["metrics"]["technical"]["performance"] == ["search: 500 ms → 500 ms, unchanged, n=20"]
+
+
+def test_a_revert_that_was_taken_back_takes_nothing() -> None:
+    again = inside(10, left_out=REVERT, title="Revert that", body="Reverts acme/rocket#9")
+    told = built(inside(1), inside(2, *ALL), revert_of(9, 1, speed(120, 200)), again)["metrics"]
+    assert told["technical"]["performance"] == ["search: 300 ms → 120 ms, 60 % faster, n=20"]
+
+
+def test_a_revert_that_only_git_shows_leaves_nothing_measured() -> None:
+    told = built(inside(1, left_out="reverted by commit 0123456789ab"), inside(2, speed(300, 120)))
+    assert told["metrics"]["technical"]["performance"] == ["search: not measured since rocket#1 was reverted"]
+
+
+def test_what_was_undone_or_copied_is_not_delivered() -> None:
+    copy = inside(4, left_out="a copy of #1, which has the credit")
+    told = built(inside(1), inside(2, left_out="reverted by #9"), copy, revert_of(9, 2))
+    found = told["deliverables"]
+    assert (found["prs_merged"], found["prs_undone"], found["prs_copied"]) == (1, 2, 1)
+    assert (found["code_changes"]["additions"], found["code_changes"]["commits"]) == (10, 3)
+    assert told["metrics"]["quality"]["reverted"] == ["rocket#2"]
+    landed = built(
+        inside(2, left_out="reverted by #9"), revert_of(9, 2), inside(12, title='Reapply "Part 2"')
+    )
+    assert landed["metrics"]["quality"]["reverted"] == []
+
+
+def test_pull_requests_of_bots_are_listed_apart() -> None:
+    bots = (
+        inside(2, left_out="made by a program: bot", is_bot=True, author="bot"),
+        inside(3, is_bot=True, author="bot", merged=None),
+    )
+    told = built(inside(1), *bots)
+    found = told["deliverables"]
+    assert (found["prs_merged"], found["prs_open"], found["code_changes"]["additions"]) == (1, 0, 10)
+    assert found["bot_pull_requests"] == {"count": 2, "keys": [f"{ROCKET}#2", f"{ROCKET}#3"]}
+    assert (told["metrics"]["team"]["contributors"], told["metrics"]["team"]["lead_time_median"]["n"]) == (
+        ["alice"],
+        1,
+    )
+    assert told["metrics"]["quality"]["reviewed"] == {"value": 0, "n": 1}
+    facts = EpicFacts("E1", (EpicSource("project", "p", completed=day(9)),), pulls=bots)
+    assert completion(facts, CompletionRules()).is_complete
+
+
+def test_implementation_ends_with_the_last_merge_before_completion() -> None:
+    told = built(inside(1), inside(30), completed=day(9))["timeline"]
+    ends = {phase["name"]: phase["seconds"] for phase in told["phases"]}
+    assert ends == {"implementation": 86_400, "completion": 7 * 86_400}
+    assert "rocket#30 merged" in [one["what"] for one in told["events"]]
+
+
+def test_impossible_numbers_from_outside_are_not_measured() -> None:
+    pull = PullRequest(
+        ROCKET, 1, created=day(2), merged=day(1), additions=-5, deletions=-1, files=-1, commits=-3
+    )
+    assert pull.lead_time is None
+    assert (pull.additions, pull.deletions, pull.files, pull.commits) == (None, None, None, None)
+    assert PullRequest(ROCKET, 1, created=day(1), merged=day(1)).lead_time == 0
+
+
+@pytest.mark.parametrize(
+    ("categories", "expected", "confidence"),
+    [
+        (["unsure", "unsure", "unsure", "feature"], Category.FEATURE, 0.25),
+        (["feature", "feature", "testing", "unsure"], Category.FEATURE, 0.5),
+        (["unsure", "unsure"], Category.UNSURE, 0.0),
+        ([], Category.UNSURE, 0.0),
+    ],
+)
+def test_the_category_is_the_largest_that_is_known(
+    categories: list[str], expected: Category, confidence: float
+) -> None:
+    call = epic_category([Rolled("a", "t", one, 5, True, "") for one in categories])
+    assert (call.category, call.confidence) == (expected, confidence)
+
+
+@pytest.mark.parametrize(
+    ("title", "full"),
+    [
+        ("E5.1 Search", "E5.1 Search"), ("e5.1: Search", "e5.1: Search"), ("[E5.1] Search", "[E5.1] Search"),
+        ("Epic E5.1: Search", "Epic E5.1: Search"), ("E5.1", "E5.1"), ("E5.12 Maps", "E5.1: E5.12 Maps"),
+        ("E5.1.2 Maps", "E5.1: E5.1.2 Maps"), ("Search", "E5.1: Search"),
+    ],
+)  # fmt: skip
+def test_an_epic_is_named_by_its_key_once(title: str, full: str) -> None:
+    assert full_title("E5.1", title) == full

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -221,3 +222,63 @@ def test_github_is_polled_by_a_command(run: Run, tmp_path: Path) -> None:
         again = run("sync", "github", "acme/rocket", "--db", tmp_path / "l.db", **environment)
         assert "nothing new" in again.stdout
         assert fake_github.TOKEN not in done.stdout + done.stderr
+
+
+def _without_columns(*arguments: object, columns: str = "") -> str:
+    """What a command prints into a pipe; with ``columns``, as on a screen of that width."""
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    if columns:
+        environment["COLUMNS"] = columns
+    done = subprocess.run(
+        [sys.executable, "-m", "achievement_collector", *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, check=True, env=environment,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_nothing_is_cut_or_folded_where_no_terminal_is(run: Run, database: Path) -> None:
+    long = f"feat: {'very ' * 30}long"
+    body = json.dumps(merged_pull(13, title=long)).encode()
+    ledger = open_ledger(str(database))
+    with ledger.write() as connection:
+        inbox.store(connection, [Incoming("github", "d13", "pull_request", body, 1_790_000_000_000)])
+    ledger.close()
+    run("inbox", "retry", "--db", database)
+    piped = _without_columns("inbox", "list", "--db", database).splitlines()
+    assert len(piped) == 1 + 3 + 1
+    assert not any("…" in line for line in piped)
+    narrow = _without_columns("inbox", "list", "--db", database, columns="80").splitlines()
+    assert all("pull_request" in line and line.startswith(str(3 - n)) for n, line in enumerate(narrow[1:4]))
+    shown = _without_columns("list", "--db", database)
+    assert long.removeprefix("feat: ").capitalize() in shown
+    assert max(len(line) for line in shown.splitlines()) < 400
+    settings = _without_columns("config", "show").splitlines()
+    assert any(line.startswith("tracking.prometheus.scrape_interval_hours  24") for line in settings)
+    narrow = _without_columns("config", "show", columns="80").splitlines()
+    assert any(line.startswith("tracking.prometheus.scrape_interval_hours ") for line in narrow)
+
+
+def test_one_of_a_thing_is_told_in_the_singular(run: Run, database: Path) -> None:
+    told = run("inbox", "retry", "--db", database).stdout
+    assert "brought up to date: 1 repository, 0 issues, 1 epic" in told
+
+
+def test_a_repository_without_a_checkout_has_no_scan_to_come_to_its_end(run: Run, database: Path) -> None:
+    from achievement_collector.ledger.collecting import ensure_repository
+
+    ledger = open_ledger(str(database))
+    with ledger.write() as connection:
+        ensure_repository(connection, "github.com/acme/rocket")
+    ledger.close()
+    assert "has not come to its end" not in run("list", "--db", database).stdout
+    run("inbox", "retry", "--db", database)
+    assert "has not come to its end" not in run("list", "--db", database).stdout
+
+
+def test_a_selection_of_an_epic_alone_names_it(run: Run, database: Path) -> None:
+    run("epic", "start", "E5.1", "--title", "Zebra crossing", "--db", database)
+    run("inbox", "retry", "--db", database)
+    run("epic", "complete", "E5.1", "--db", database)
+    told = run("list", "--text", "zebra", "--db", database).stdout
+    assert "0 achievements: with the text 'zebra'" in told
+    assert "1 epic beside them" in told

@@ -132,7 +132,7 @@ class Settings:
     Default: ``rules`` in the user's configuration folder, where it exists."""
 
     enable_git_tracking: bool = field(default=True, metadata=_variable("ENABLE_GIT_TRACKING", _truth))
-    """``ENABLE_GIT_TRACKING``: whether the server reads git repositories. Default: true."""
+    """``ENABLE_GIT_TRACKING``: whether ``track`` reads git repositories. Default: true."""
 
     # --- Linear
 
@@ -231,15 +231,15 @@ class Settings:
     """``tracking.ci_integration.metrics``: which kinds of measures are compared. Default: all five."""
 
     prometheus_enabled: bool = field(default=False, metadata=_key("tracking.prometheus.enabled"))
-    """``tracking.prometheus.enabled``: whether the server asks a Prometheus; needs its ``url``. Default: false."""
+    """``tracking.prometheus.enabled``: accepted, not used by this version; needs its ``url``. Default: false."""
 
     prometheus_url: str | None = field(
         default=None, repr=False, metadata=_key("tracking.prometheus.url", "address")
     )
-    """``tracking.prometheus.url``: where Prometheus answers. Default: none."""
+    """``tracking.prometheus.url``: accepted, not used by this version. Default: none."""
 
     scrape_interval_hours: int = field(default=24, metadata=_key("tracking.prometheus.scrape_interval_hours"))
-    """``tracking.prometheus.scrape_interval_hours``: hours between two readings of Prometheus. Default: 24."""
+    """``tracking.prometheus.scrape_interval_hours``: accepted, not used by this version. Default: 24."""
 
     aggregation_seconds: float = field(default=1.0, metadata=_key("aggregation.window_seconds"))
     """``aggregation.window_seconds``: how long live changes are gathered before conclusions are drawn. Default: 1."""
@@ -257,7 +257,7 @@ class Settings:
     """``epic_completion.auto_finalize``: whether a complete epic is frozen without being asked. Default: true."""
 
     ai_enabled: bool = field(default=False, metadata=_key("ai_enhancement.enabled"))
-    """``ai_enhancement.enabled``: whether a language model may reword what the facts say. Default: false."""
+    """``ai_enhancement.enabled``: accepted, not used by this version. Default: false."""
 
     personas: tuple[str, ...] = field(default=PERSONAS, metadata=_key("ai_enhancement.personas"))
     """``ai_enhancement.personas``: the readers that an epic's final versions are written for. Default: all seven."""

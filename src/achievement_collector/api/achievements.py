@@ -47,12 +47,23 @@ def list_achievements(
     order: Literal["impact", "newest"] = "impact",
     cursor: Annotated[str, Query(max_length=500)] = "",
 ) -> dict[str, Any]:
-    """A page of achievements; ``next`` is the cursor of the page that follows, null at the end."""
+    """A page of achievements; ``next`` is the cursor of the page that follows, null at the end. ``matching`` is how many
+    achievements the whole selection has, epics not counted (as in ``/stats``), and ``epics`` how many epics are among its
+    pages: they gather what is counted already. With ``kind=epic`` both are the number of epics."""
     state = state_of(request)
-    page = records.page_of_achievements(
-        state.ledger, query, _now(state), limit=limit, order=order, cursor=cursor
-    )
-    return {"achievements": [achievement_json(one) for one in page.achievements], "next": page.next or None}
+    now = _now(state)
+    page = records.page_of_achievements(state.ledger, query, now, limit=limit, order=order, cursor=cursor)
+
+    def made() -> tuple[int, int]:
+        return records.counts_of_selection(state.ledger, query, now)
+
+    matching, epics = state.kept.get(state.ledger, ("counts", query, now.date()), made)
+    return {
+        "achievements": [achievement_json(one) for one in page.achievements],
+        "next": page.next or None,
+        "matching": matching,
+        "epics": epics,
+    }
 
 
 @router.post("/achievements", dependencies=[_write], responses=_REFUSED, status_code=201)

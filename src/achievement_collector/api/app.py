@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from achievement_collector import __version__
-from achievement_collector.api import achievements, ci, epics, errors, operations, webhooks
+from achievement_collector.api import achievements, ci, documentation, epics, errors, operations, webhooks
 from achievement_collector.api.guard import Guard
 from achievement_collector.api.metrics import Metrics
 from achievement_collector.api.state import State
@@ -56,10 +56,13 @@ def create_app(
         version=__version__,
         summary="Turns the engineering work you really do into evidence.",
         lifespan=lifespan,
+        docs_url=None,  # those of the framework load scripts from elsewhere
+        redoc_url=None,
     )
     app.state.own = state
     errors.add_to(app)
     for router in (webhooks.router, achievements.router, epics.router, ci.router, operations.router):
         app.include_router(router)
+    documentation.add_to(app)
     app.add_middleware(Guard, state=state)
     return app

@@ -19,6 +19,7 @@ from achievement_collector.services import epics
 router = APIRouter(prefix="/epics", tags=["epics"], responses=GUARDED)
 _read, _write = Depends(needs("read")), Depends(needs("write"))
 _UNKNOWN = problems({404: "There is no such epic"})
+_CANNOT = problems({400: "No key for an epic, or a title for one of Linear"})
 _REFUSED = problems({400: "A value that cannot be used", 404: "There is no such epic or pull request"})
 
 
@@ -29,13 +30,13 @@ def list_epics(request: Request) -> list[dict[str, Any]]:
         return [_brief(one) for one in stored.stored_epics(connection)]
 
 
-@router.post("", dependencies=[_write], status_code=202, responses=problems({400: "No key for an epic"}))
+@router.post("", dependencies=[_write], status_code=202, responses=_CANNOT)
 def start_epic(request: Request, response: Response, given: EpicStart) -> dict[str, Any]:
     """Starts an epic by hand; its draft is there within seconds."""
     state = state_of(request)
-    epics.start_epic(state.ledger, given.key, given.title, given.description, state.clock())
-    response.headers["Location"] = f"/epics/{quote(given.key, safe='')}"
-    return {"key": given.key, "status": "accepted"}
+    key = epics.start_epic(state.ledger, given.key, given.title, given.description, state.clock())
+    response.headers["Location"] = f"/epics/{quote(key, safe='')}"
+    return {"key": key, "status": "accepted"}
 
 
 @router.get("/{key:path}/events", dependencies=[_read], responses=_UNKNOWN)

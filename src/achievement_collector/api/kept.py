@@ -19,19 +19,33 @@ class Kept:
 
     def __init__(self) -> None:
         self._answers: OrderedDict[Hashable, tuple[int, object]] = OrderedDict()
-        self._guard = threading.Lock()
+        self._guard = threading.Lock()  # held for moments only, never while an answer is made
+        self._making: dict[Hashable, threading.Lock] = {}
 
     def get(self, ledger: Ledger, key: Hashable, make: Callable[[], _Answer]) -> _Answer:
         """The answer for ``key``, made anew where the conclusions are not those it was made of."""
         with ledger.read() as connection:
             now = revision(connection)
         with self._guard:
-            known = self._answers.get(key)
-            if known is not None and known[0] == now:
-                self._answers.move_to_end(key)
+            known = self._known(key, now)
+            making = self._making.setdefault(key, threading.Lock())
+        if known is not None:
+            return known[1]  # type: ignore[return-value]
+        with making:
+            with self._guard:
+                known = self._known(key, now)
+            if known is not None:  # made while this one waited
                 return known[1]  # type: ignore[return-value]
             answer = make()
-            self._answers[key] = (now, answer)
-            if len(self._answers) > _MOST:
-                self._answers.popitem(last=False)
+            with self._guard:
+                self._answers[key] = (now, answer)
+                if len(self._answers) > _MOST:
+                    self._making.pop(self._answers.popitem(last=False)[0], None)
             return answer
+
+    def _known(self, key: Hashable, now: int) -> tuple[int, object] | None:
+        known = self._answers.get(key)
+        if known is None or known[0] != now:
+            return None
+        self._answers.move_to_end(key)
+        return known

@@ -42,22 +42,31 @@ class Metrics:
             registry=self.registry,
         )  # fmt: skip
         self.threads_integrations = Counter(
-            f"{_PREFIX}_threads_integrations", "Content posts taken in.", registry=self.registry
+            f"{_PREFIX}_threads_integrations",
+            "Content posts taken in; 0 in this version, which takes none in.",
+            registry=self.registry,
         )
         self.prometheus_scrapes = Counter(
-            f"{_PREFIX}_prometheus_scrapes", "Scrapes of KPIs.", ["result"], registry=self.registry
+            f"{_PREFIX}_prometheus_scrapes",
+            "Readings of KPIs from Prometheus; 0 in this version, which makes none.",
+            ["result"],
+            registry=self.registry,
         )
         self.prometheus_scrapes.labels("ok")  # shown from the start
         self.analysis_seconds = Histogram(
             f"{_PREFIX}_ai_analysis_duration_seconds",
-            "Time an analysis by a language model took.",
+            "Time an analysis by a language model took; 0 in this version, which makes none.",
             registry=self.registry,
         )
         self.viral_posts = Counter(
-            f"{_PREFIX}_viral_posts_tracked", "Posts that became achievements.", registry=self.registry
+            f"{_PREFIX}_viral_posts_tracked",
+            "Posts that became achievements; 0 in this version, which takes none in.",
+            registry=self.registry,
         )
         self.kpi_milestones = Counter(
-            f"{_PREFIX}_kpi_milestones", "KPI milestones recorded.", registry=self.registry
+            f"{_PREFIX}_kpi_milestones",
+            "KPI milestones recorded; 0 in this version, which reads no KPIs.",
+            registry=self.registry,
         )
         self.syncs = Counter(
             f"{_PREFIX}_syncs", "Polls of outside systems.", ["system", "result"], registry=self.registry

@@ -14,6 +14,7 @@ from achievement_collector.api.state import State, state_of
 from achievement_collector.intake import signatures
 from achievement_collector.ledger.inbox import Incoming
 from achievement_collector.services.intake import fallback_delivery_id
+from achievement_collector.services.polling import has_linear
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 
@@ -81,21 +82,26 @@ async def linear(request: Request) -> JSONResponse:
     skew = signatures.linear_skew(body, request.headers, state.clock())
     if skew is not None and skew > state.settings.linear_webhook_window * 1000:
         state.work.ask_linear()  # what it told is fetched instead
-        raise _refuse(
-            state, "linear", 400, f"the delivery is {skew // 1000} s off; what it told will be polled"
+        instead = (
+            "what it told will be polled"
+            if has_linear(state.settings)
+            else "send it again, or set LINEAR_API_KEY"
         )
+        raise _refuse(state, "linear", 400, f"the delivery is {skew // 1000} s off; {instead}")
     event = request.headers.get("linear-event", "")
     return await _store(state, "linear", request.headers.get("linear-delivery", ""), event, body, began, 200)
 
 
 @router.post("/deployments", responses=_ANSWERS, status_code=202, openapi_extra=_BODY)
 async def deployments(request: Request) -> JSONResponse:
-    """A deployment told by any tool (docs/live.md has the form), signed with ``X-Signature-256: sha256=<hex>``."""
+    """A deployment told by any tool (docs/live.md has the form), signed with ``X-Signature-256: sha256=<hex>``. With
+    ``X-Delivery`` (an id of its own for each message, the same when it is sent again) it is taken once; without it the same
+    body within the same minute is the same message."""
     began, state = time.perf_counter(), state_of(request)
     secret = _secret(state.settings.deployments_webhook_secret, "DEPLOYMENTS_WEBHOOK_SECRET")
     body = await request.body()
     if not signatures.is_signed_by_deployer(secret, body, request.headers):
         raise _refuse(state, "deployments", 401, "X-Signature-256 is missing or does not fit the body")
-    return await _store(
-        state, "deployments", request.headers.get("x-delivery", ""), "deployment", body, began
-    )
+    # a deployment may go back to how it was: the same body later is news
+    delivery = request.headers.get("x-delivery") or f"{fallback_delivery_id(body)}@{state.clock() // 60_000}"
+    return await _store(state, "deployments", delivery, "deployment", body, began)

@@ -38,7 +38,8 @@ def show(as_json: options.AsJson = False, database: options.Database = None) -> 
 
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for column in ("key", "value", "from"):
-        table.add_column(column, overflow="fold")
+        longest = max(len(one.key) for one in in_force) if column == "key" else None
+        table.add_column(column, no_wrap=column == "key", overflow="fold", min_width=longest)
     for one in in_force:
         style = "dim" if one.origin == "default" else ""
         table.add_row(

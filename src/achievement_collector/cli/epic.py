@@ -97,8 +97,7 @@ def start(
 
     in_force = options.settings(database)
     ledger = open_ledger(in_force.database)
-    start_epic(ledger, key, title, description, _now())
-    _settle(ledger, in_force, key)
+    _settle(ledger, in_force, start_epic(ledger, key, title, description, _now()))
 
 
 def complete(key: _Key, database: options.Database = None) -> None:
@@ -130,12 +129,15 @@ def _complete(key: str, is_complete: bool, database: str | None) -> None:
 
 
 def _link(key: str, pull: str, belongs: bool, database: str | None) -> None:
+    from achievement_collector.present.printable import one_line
     from achievement_collector.services.epics import link_by_hand
 
     in_force = options.settings(database)
     ledger = options.open_existing(database)
-    link_by_hand(ledger, key, pull, belongs, _now())
-    _settle(ledger, in_force, key)
+    epic, is_new = link_by_hand(ledger, key, pull, belongs, _now())
+    if is_new:
+        typer.echo(one_line(f"{epic}: started"))
+    _settle(ledger, in_force, epic)
 
 
 def _settle(ledger: object, in_force: object, key: str) -> None:

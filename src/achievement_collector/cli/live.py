@@ -116,6 +116,7 @@ def sync_github(
 def sync_linear(database: options.Database = None) -> None:
     """Bring issues, projects and initiatives of Linear up to date, and link pull requests back there."""
     from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.present.wording import plural
     from achievement_collector.services.linking_back import link_back
     from achievement_collector.services.polling import poll_linear
 
@@ -127,7 +128,9 @@ def sync_linear(database: options.Database = None) -> None:
     _conclude(ledger, in_force)
     linked = link_back(ledger, in_force, _now())
     if linked:
-        typer.echo(f"Linear: {linked} pull requests linked to their issues")
+        typer.echo(
+            f"Linear: {plural(linked, 'pull request')} linked to {'its issue' if linked == 1 else 'their issues'}"
+        )
 
 
 class _Progress:
@@ -161,6 +164,7 @@ def _tell(name: str, done: object) -> None:
 def _conclude(ledger: object, in_force: object) -> None:
     from achievement_collector.config import Settings
     from achievement_collector.ledger.store import Ledger
+    from achievement_collector.present.wording import plural
     from achievement_collector.services.intake import process_waiting
     from achievement_collector.services.live import bring_up_to_date
 
@@ -171,7 +175,8 @@ def _conclude(ledger: object, in_force: object) -> None:
     done = bring_up_to_date(ledger, in_force, _now)
     if done.epics or done.repositories:
         typer.echo(
-            f"brought up to date: {done.repositories} repositories, {done.issues} issues, {done.epics} epics"
+            f"brought up to date: {plural(done.repositories, 'repository', 'repositories')},"
+            f" {plural(done.issues, 'issue')}, {plural(done.epics, 'epic')}"
         )
 
 
@@ -217,13 +222,26 @@ def inbox_list(
     from achievement_collector.present.printable import one_line
     from achievement_collector.present.terminal import console
 
+    columns = ("id", "received", "source", "event", "state", "what became of it")
+    rows = [
+        [
+            one_line(cell)
+            for cell in (str(one.id), iso(one.received) or "", one.source, one.event, one.state, one.told)
+        ]
+        for one in found
+    ]
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("id", "received", "source", "event", "state", "what became of it"):
-        table.add_column(column, no_wrap=column != "what became of it", overflow="ellipsis")
-    for one in found:
-        cells = [str(one.id), iso(one.received) or "", one.source, one.event, one.state, one.told]
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    widest = [max(len(cells[place]) for cells in [list(columns), *rows]) + 2 for place in range(len(columns))]
     screen = console()
+    screen.width = max(
+        screen.width, sum(widest[:-1]) + 10
+    )  # what is copied is never cut, what is told may be
+    for place, column in enumerate(columns):
+        is_last = place == len(columns) - 1
+        room = min(widest[place] - 2, screen.width - sum(widest[:-1])) if is_last else widest[place] - 2
+        table.add_column(column, no_wrap=True, overflow="ellipsis", width=max(room, 1))
+    for cells in rows:
+        table.add_row(*(Text(cell) for cell in cells))
     screen.print(table)
     screen.print(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items()))
 

@@ -35,7 +35,7 @@ def list_(
     min_impact: options.MinImpact = None,
     text: options.Text = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only change, release or stated.", show_default=False)
+        str | None, typer.Option(help="Only change, release, stated, issue or epic.", show_default=False)
     ] = None,
     newest: Annotated[bool, typer.Option("--newest", help="Newest first instead of best first.")] = False,
     left_out: Annotated[bool, typer.Option("--left-out", help="What the rules leave out, and why.")] = False,
@@ -65,7 +65,7 @@ def list_(
         )
         return
     from achievement_collector.present.terminal import achievements_table, console, left_out_table
-    from achievement_collector.present.wording import plural
+    from achievement_collector.present.wording import left_out_in_words, plural
 
     screen = console()
     if left_out:
@@ -77,16 +77,15 @@ def list_(
     shown = sum(kind == "epic" or one.kind.value != "epic" for one in listing.achievements)
     rest = "" if shown >= listing.matching else f", {shown:,} shown (--limit 0 shows all)"
     screen.print()
-    noun = "change left out" if left_out else "achievement"
-    nouns = "changes left out" if left_out else "achievements"
+    noun = "change or issue left out" if left_out else "achievement"
+    nouns = "changes and issues left out" if left_out else "achievements"
     screen.print(f"{plural(listing.matching, noun, nouns)}: {listing.selection}{rest}")
     epics = sum(one.kind.value == "epic" for one in listing.achievements) if kind != "epic" else 0
     if epics:
         screen.print(f"{plural(epics, 'epic')} beside them, gathering what is counted already")
     if not left_out and listing.left_out:
         screen.print(
-            f"left out: {plural(listing.left_out, 'change')}, {listing.bots_left_out:,} of them by programs"
-            " (--left-out tells why)"
+            f"left out: {left_out_in_words(listing.left_out, listing.bots_left_out)} (--left-out tells why)"
         )
     for key in listing.unfinished:
         screen.print(f"the scan of {key} has not come to its end; run scan again to complete it")

@@ -63,30 +63,30 @@ class Measure:
         return asdict(self) | {"change": self.change, "improves": self.improves, "text": in_words(self)}
 
 
-def over_time(measures: Sequence[Measure]) -> tuple[Measure, ...]:
-    """Measures of several changes in the order in which they were merged, as one for each kind and name: from the first
-    one's baseline to the last one's report. What others merged in between is in it as well."""
-    chains: dict[tuple[str, str], list[Measure]] = {}
-    for one in measures:
-        chains.setdefault((one.kind, one.name), []).append(one)
-    found = []
-    for (kind, _), chain in chains.items():
-        last = chain[-1]
-        first = next((one for one in chain if one.before is not None and one.unit == last.unit), None)
-        if first is None or first is last:
-            found.append(last)
-            continue
-        note = f"{len(chain)} reports" if kind == "findings" else ""
-        is_clear = _differ(
-            (last.after, last.spread, last.samples), (first.before or 0.0, first.spread_before, first.samples_before)
-        ) if last.is_clear is not None and first.is_clear is not None else None  # fmt: skip
-        found.append(
-            replace(
-                last, before=first.before, samples_before=first.samples_before, spread_before=first.spread_before,
-                baseline=first.baseline, is_clear=is_clear, note=note,
-            )
-        )  # fmt: skip
-    return tuple(found)
+def over_time(measures: Sequence[tuple[str, Measure]]) -> tuple[tuple[str, Measure], ...]:
+    """Measures of several changes, each with its repository, in the order in which they were merged, as one for each
+    repository, kind and name: from the first one's baseline to the last one's report. What others merged in between is in
+    it as well; two repositories are never joined."""
+    chains: dict[tuple[str, str, str], list[Measure]] = {}
+    for repository, one in measures:
+        chains.setdefault((repository, one.kind, one.name), []).append(one)
+    return tuple((repository, _joined(chain)) for (repository, _, _), chain in chains.items())
+
+
+def _joined(chain: Sequence[Measure]) -> Measure:
+    """From the first baseline in the unit of the last report to that report."""
+    last = chain[-1]
+    first = next((one for one in chain if one.before is not None and one.unit == last.unit), None)
+    if first is None or first is last:
+        return last
+    note = f"{len(chain)} reports" if last.kind == "findings" else ""
+    is_clear = _differ(
+        (last.after, last.spread, last.samples), (first.before or 0.0, first.spread_before, first.samples_before)
+    ) if last.is_clear is not None and first.is_clear is not None else None  # fmt: skip
+    return replace(
+        last, before=first.before, samples_before=first.samples_before, spread_before=first.spread_before,
+        baseline=first.baseline, is_clear=is_clear, note=note,
+    )  # fmt: skip
 
 
 def compare(

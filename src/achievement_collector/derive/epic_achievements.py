@@ -16,7 +16,7 @@ from achievement_collector.derive.conclusions import (
     Role,
     ScorePart,
 )
-from achievement_collector.derive.epics import Rolled
+from achievement_collector.derive.epics import Rolled, full_title
 from achievement_collector.derive.scores import raw_total, scaled_value
 
 
@@ -48,18 +48,23 @@ def epic_parts(
 
 
 def epic_category(gathered: Sequence[Rolled]) -> CategoryCall:
-    """The category of most of what an epic gathers, as sure as its share is large."""
+    """The largest category of what an epic gathers, as sure as its share is large; ``unsure`` only where nothing else is
+    known."""
     counts: dict[str, int] = {}
     for one in gathered:
         if one.is_counted:
             counts[one.category] = counts.get(one.category, 0) + 1
     if not counts:
         return CategoryCall(Category.UNSURE, 0.0, (Category.UNSURE,), "it gathers nothing that counts")
-    ranked = sorted(counts, key=lambda name: (-counts[name], name))
     total = sum(counts.values())
-    told = f"{counts[ranked[0]]} of {total} achievements it gathers"
+    known = {name: count for name, count in counts.items() if name != Category.UNSURE.value}
+    if not known:
+        told = f"the category of none of the {total} achievements it gathers is sure"
+        return CategoryCall(Category.UNSURE, 0.0, (Category.UNSURE,), told)
+    ranked = sorted(known, key=lambda name: (-known[name], name))
+    told = f"{known[ranked[0]]} of {total} achievements it gathers"
     return CategoryCall(
-        Category(ranked[0]), counts[ranked[0]] / total, tuple(Category(name) for name in ranked), told
+        Category(ranked[0]), known[ranked[0]] / total, tuple(Category(name) for name in ranked), told
     )
 
 
@@ -79,7 +84,7 @@ def conclude_epic(
         *(Evidence("tracker", one["key"], one["kind"], url=one["url"]) for one in structure["sources"] if one["url"]),
         *(
             Evidence("pull request", one["key"], one["title"], url=one["url"], source="github")
-            for one in told["pull_requests"] if one["state"] == "merged"
+            for one in told["pull_requests"] if one["state"] == "merged" and not one["left_out"]
         ),
         *(
             Evidence("issue", one["identifier"], one["title"], url=one["url"], source="linear")
@@ -115,7 +120,7 @@ def conclude_epic(
                 skills.setdefault(name, f'shown by "{one.title[:80]}"')
     return Conclusion(
         f"epic/{key}", AchievementKind.EPIC.value,
-        storable_text(title if title.startswith(key) or title == key else f"{key}: {title}")[:LONGEST_TITLE],
+        storable_text(full_title(key, title))[:LONGEST_TITLE],
         storable_text(structure["description"])[:1200], call.category.value, scaled_value(raw_total(complexity), 1.0),
         occurred, 0, True, False, "", round(raw_total(impact), 3), None, "", "",
         json.dumps(detail, ensure_ascii=False, separators=(",", ":")),

@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
 from achievement_collector.derive.ci_comparison import Measure, in_words, over_time
-from achievement_collector.derive.pulls import attached_to, attachment_kind
+from achievement_collector.derive.pulls import attached_to, attachment_kind, reverted_number
 from achievement_collector.facts.work import Attachment, Check, EpicSource, Issue, PullRequest
 
 _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
 _FINE = frozenset({"success", "neutral", "skipped"})
 
-_UNDONE = ("reverted by", "a revert")
+_REVERTED, _REVERT, _COPY = "reverted by", "a revert", "a copy of"
 
 BUSINESS_METRICS = (
     "engagement_rate_improvement",
@@ -87,7 +88,11 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
     named = outside + local
     title = next((source.title for source in named if source.title), "") or facts.key
     pulls = sorted(facts.pulls, key=lambda one: (one.pull.repository, one.pull.number))
+    people = [one for one in pulls if not one.pull.is_bot]
     merged = [one for one in pulls if one.pull.state == "merged"]
+    delivered = [
+        one for one in people if one.pull.state == "merged" and not _is_undone(one) and not _is_copy(one)
+    ]
     issues = sorted(
         (one for one in facts.issues if not one.is_removed), key=lambda one: (one.identifier, one.key)
     )
@@ -106,16 +111,22 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
             for source in named
         ],
         "timeline": _timeline(named, pulls, issues),
-        "deliverables": _deliverables(pulls, merged, issues, facts.issue_achievements or {}),
+        "deliverables": _deliverables(pulls, delivered, issues, facts.issue_achievements or {}),
         "metrics": {
-            "technical": _technical(merged),
+            "technical": _technical(delivered, merged),
             "business": {name: _unmeasured("no KPI is tied to this epic") for name in BUSINESS_METRICS},
-            "quality": _quality(merged),
-            "team": _team(pulls, merged, issues),
+            "quality": _quality(delivered, merged),
+            "team": _team(people, delivered, issues),
         },
         "evidence": _evidence(pulls, issues, facts.attachments),
         "milestones": _milestones(facts, issues),
     }
+
+
+def full_title(key: str, title: str) -> str:
+    """The title with the key before it, once."""
+    names_it = re.match(rf"\W*(?:epic\W+)?{re.escape(key)}(?![\w-]|\.\w)", title, re.IGNORECASE)
+    return title if names_it else f"{key}: {title}"
 
 
 def content_hash(structure: Mapping[str, Any]) -> str:
@@ -138,16 +149,18 @@ class Completion:
 
 
 def completion(facts: EpicFacts, rules: CompletionRules) -> Completion:
-    """The standing of an epic by the configured conditions. What is unknown is not fulfilled."""
+    """The standing of an epic by the configured conditions. What is unknown is not fulfilled; pull requests by bots hold
+    nothing up."""
     outside = [source for source in facts.sources if source.kind != "local" and not source.is_removed]
     local = [source for source in facts.sources if source.kind == "local"]
     by_hand = any(source.completed is not None for source in local)
     canceled = bool(outside) and all(source.canceled is not None for source in outside)
     unmet: list[str] = []
+    people = [one for one in facts.pulls if not one.pull.is_bot]
     if rules.require_all_prs_merged:
-        unmet += [f"{_short(one.pull)} is open" for one in facts.pulls if one.pull.state == "open"]
+        unmet += [f"{_short(one.pull)} is open" for one in people if one.pull.state == "open"]
     if rules.require_ci_success:
-        for one in facts.pulls:
+        for one in people:
             state = ci_state(one.checks)
             if one.pull.state == "merged" and state != "success":
                 unmet.append(f"CI of {_short(one.pull)} is {state}")
@@ -168,12 +181,25 @@ def completion(facts: EpicFacts, rules: CompletionRules) -> Completion:
 
 
 def ci_state(checks: Iterable[Check]) -> str:
-    """success, failed, running or unknown: the newest run of every check of a commit taken together. An unknown
-    conclusion is no failure, and no success."""
-    newest: dict[str, Check] = {}
-    for one in sorted(checks, key=lambda one: (one.started or 0, one.attempt, one.key)):
-        newest[one.name] = one
-    conclusions = {one.conclusion for one in newest.values()}
+    """success, failed, running or unknown: what holds of every check of a commit taken together. An unknown conclusion is
+    no failure, and no success.
+
+    Of a workflow's run the newest attempt holds, of several runs or statuses of one name the newest. Check runs and suites
+    of one name may belong to different workflows: a failure among them holds until one begins after it had ended."""
+    attempts: dict[tuple[str, str], Check] = {}
+    for one in sorted(checks, key=lambda one: (one.attempt, one.started or 0, one.key)):
+        kind, identity = _kind_of(one)
+        attempts[kind, identity] = one
+    alike: dict[tuple[str, str], list[Check]] = {}
+    for (kind, _), one in attempts.items():
+        alike.setdefault((kind, one.name), []).append(one)
+    conclusions = set()
+    for (kind, _), ones in alike.items():
+        conclusions.add(max(ones, key=lambda one: (one.started or 0, one.attempt, one.key)).conclusion)
+        if kind not in ("run", "status"):
+            conclusions |= {
+                one.conclusion for one in ones if one.conclusion in _FAILED and not _is_rerun(one, ones)
+            }
     if conclusions & _FAILED:
         return "failed"
     if "" in conclusions:
@@ -181,6 +207,19 @@ def ci_state(checks: Iterable[Check]) -> str:
     if "success" in conclusions and conclusions <= _FINE:
         return "success"
     return "unknown"
+
+
+def _kind_of(check: Check) -> tuple[str, str]:
+    """(run, check, suite, status or nothing, what is the same in every attempt) of ``host/owner/name/run/12/1``."""
+    parts = check.key.split("/")
+    kind = parts[3] if len(parts) > 4 else ""
+    return kind, parts[4] if kind == "run" else check.key
+
+
+def _is_rerun(failed: Check, others: Iterable[Check]) -> bool:
+    """Whether one of the others began after a failed one had ended."""
+    ended = failed.completed or failed.started or 0
+    return any((one.started or 0) > ended for one in others)
 
 
 def _short(pull: PullRequest) -> str:
@@ -193,8 +232,8 @@ def _short(pull: PullRequest) -> str:
 def _timeline(
     sources: Sequence[EpicSource], pulls: Sequence[PullInEpic], issues: Sequence[Issue]
 ) -> dict[str, Any]:
-    opened = [one.pull.created for one in pulls if one.pull.created is not None]
-    merged = [one.pull.merged for one in pulls if one.pull.merged is not None]
+    people = [one.pull for one in pulls if not one.pull.is_bot]
+    opened = [pull.created for pull in people if pull.created is not None]
     begun = [source.started for source in sources if source.started is not None]
     begun += opened + [issue.started for issue in issues if issue.started is not None]
     planned = [source.created for source in sources if source.created is not None]
@@ -211,11 +250,16 @@ def _timeline(
 
     first_work = min(begun, default=None)
     phase("planning", min(planned, default=None), first_work, "from its creation to the first work on it")
-    is_under_way = any(one.pull.state == "open" for one in pulls)
+    merged = [
+        pull.merged for pull in people
+        if pull.merged is not None and (completed is None or pull.merged <= completed)
+    ]  # fmt: skip
+    is_under_way = any(pull.state == "open" for pull in people)
     if is_under_way or merged:  # what was only closed without a merge implemented nothing
         phase(
             "implementation", min(opened, default=None), None if is_under_way else max(merged),
-            "from the first pull request opened to the last merged",
+            "from the first pull request opened to the last merged before its completion"
+            if completed is not None else "from the first pull request opened to the last merged",
         )  # fmt: skip
     if merged and not is_under_way:
         phase("completion", max(merged), completed, "from the last merge to its completion")
@@ -247,11 +291,14 @@ def _timeline(
 
 def _deliverables(
     pulls: Sequence[PullInEpic],
-    merged: Sequence[PullInEpic],
+    delivered: Sequence[PullInEpic],
     issues: Sequence[Issue],
     rolled: Mapping[str, Rolled],
 ) -> dict[str, Any]:
-    counted = [one for one in merged if one.achievement is None or one.achievement.is_counted]
+    """``delivered`` are the merged pull requests by people that are not undone; bots are listed apart."""
+    bots = [one for one in pulls if one.pull.is_bot]
+    people = [one for one in pulls if not one.pull.is_bot]
+    counted = [one for one in delivered if one.achievement is None or one.achievement.is_counted]
     features = [
         one.achievement.title for one in counted if one.achievement and one.achievement.category == "feature"
     ]
@@ -259,20 +306,25 @@ def _deliverables(
         issue.title for issue in issues
         if issue.is_completed and (mine := rolled.get(issue.key)) and mine.category == "feature" and mine.is_counted
     ]  # fmt: skip
-    sized = [one.pull for one in merged if one.pull.additions is not None and one.pull.deletions is not None]
+    sized = [
+        one.pull for one in delivered if one.pull.additions is not None and one.pull.deletions is not None
+    ]
     return {
         "features": list({name.lower(): name for name in reversed(features)}.values())[::-1],
-        "prs_merged": len(merged),
-        "prs_open": sum(one.pull.state == "open" for one in pulls),
-        "prs_closed_unmerged": sum(one.pull.state == "closed" for one in pulls),
+        "prs_merged": len(delivered),
+        "prs_undone": sum(one.pull.state == "merged" and _is_undone(one) for one in people),
+        "prs_copied": sum(one.pull.state == "merged" and _is_copy(one) for one in people),
+        "prs_open": sum(one.pull.state == "open" for one in people),
+        "prs_closed_unmerged": sum(one.pull.state == "closed" for one in people),
+        "bot_pull_requests": {"count": len(bots), "keys": [one.pull.key for one in bots]},
         "issues_completed": sum(issue.is_completed for issue in issues),
         "issues_total": sum(issue.canceled is None for issue in issues),
         "code_changes": {
             "additions": sum(pull.additions or 0 for pull in sized) if sized else None,
             "deletions": sum(pull.deletions or 0 for pull in sized) if sized else None,
-            "files": sum(pull.files or 0 for pull in sized) if sized else None,
-            "commits": sum(pull.commits or 0 for pull in sized) if sized else None,
-            "basis": f"as the forge counts them, for {len(sized)} of {len(merged)} merged pull requests",
+            "files": _sum(pull.files for pull in sized),
+            "commits": _sum(pull.commits for pull in sized),
+            "basis": f"as the forge counts them, for {len(sized)} of {len(delivered)} merged pull requests",
         },
         "pull_requests": [_pull_data(one) for one in pulls],
         "issues": [
@@ -284,6 +336,12 @@ def _deliverables(
             for issue in issues
         ],
     }  # fmt: skip
+
+
+def _sum(counts: Iterable[int | None]) -> int | None:
+    """The sum; None where there is nothing to add up or a part of it is not known."""
+    known = list(counts)
+    return sum(one or 0 for one in known) if known and None not in known else None
 
 
 def _pull_data(one: PullInEpic) -> dict[str, Any]:
@@ -298,38 +356,146 @@ def _pull_data(one: PullInEpic) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _over_the_epic(merged: Sequence[PullInEpic]) -> tuple[Measure, ...]:
-    """What CI measured from the base of the first merged pull request to the last one's head. Those that lost their
-    credit (reverted) or have none (a revert) are passed over."""
-    lasting = [
-        one
-        for one in merged
-        if one.achievement is None or not one.achievement.left_out_reason.startswith(_UNDONE)
-    ]
-    ordered = sorted(lasting, key=lambda one: (one.pull.merged or 0, one.pull.key))
-    return over_time([measure for one in ordered for measure in one.measures])
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A measure from the base of the first merged pull request to the newest report of one repository. ``undone`` names
+    the pull request that was in the newest report and was reverted later: what the measure is since then is not known."""
+
+    repository: str
+    measure: Measure
+    undone: str = ""
+
+    @property
+    def text(self) -> str:
+        if self.undone:
+            return f"{self.measure.name}: not measured since {self.undone} was reverted"
+        return in_words(self.measure)
+
+    @property
+    def unmeasured(self) -> dict[str, Any]:
+        return {"value": None, "basis": f"not measured since {self.undone} was reverted"}
 
 
-def _technical(merged: Sequence[PullInEpic]) -> dict[str, Any]:
-    measures = _over_the_epic(merged)
+def _over_the_epic(merged: Sequence[PullInEpic]) -> tuple[_Span, ...]:
+    """What CI measured over the epic, for each repository by itself; where there are several, the names say which.
+
+    A span ends with the newest report of a pull request that was not reverted; the report of a revert is one, too. Of one
+    that was reverted only the baseline is used. Bots are passed over, but for their reverts."""
+    ordered = sorted(
+        (one for one in merged if not one.pull.is_bot or _is_undone(one)),
+        key=lambda one: (one.pull.merged or 0, one.pull.key),
+    )
+    undone = _undone_since(ordered)
+    ends: dict[tuple[str, str, str], PullInEpic] = {}
+    for one in ordered:
+        if one.pull.key not in undone:
+            ends |= {(one.pull.repository, told.kind, told.name): one for told in one.measures}
+    readings = []
+    for one in ordered:
+        for told in one.measures:
+            end = ends.get((one.pull.repository, told.kind, told.name))
+            if end is not None and _moment(one) <= _moment(end):
+                readings.append((one.pull.repository, told))
+    found = over_time(readings)
+    labels = _labels({repository for repository, _ in found})
+    spans = []
+    for repository, told in found:
+        end = ends[repository, told.kind, told.name]
+        stale = [
+            _short(one.pull)
+            for one in ordered
+            if one.pull.repository == repository and one.pull.key in undone and _moment(one) < _moment(end)
+            and ((since := undone[one.pull.key]) is None or since > _moment(end))
+        ]  # fmt: skip
+        name = f"{told.name} in {labels[repository]}" if len(labels) > 1 else told.name
+        spans.append(_Span(repository, replace(told, name=name), stale[-1] if stale else ""))
+    return tuple(spans)
+
+
+def _undone_since(ordered: Sequence[PullInEpic]) -> dict[str, tuple[int, str] | None]:
+    """The pull requests that are undone now -> the moment of the revert; None where nothing tells it. A revert that was
+    itself reverted is undone as well, and what it had taken back is not."""
+    moments = {(one.pull.repository, one.pull.number): _moment(one) for one in ordered}
+    found: dict[str, tuple[int, str] | None] = {}
+    for one in reversed(ordered):
+        number, repository = reverted_number(one.pull), one.pull.repository
+        if number is not None and (repository, number) in moments and one.pull.key not in found:
+            found.setdefault(f"{repository}#{number}", _moment(one))
+    reverts = {one.pull.key for one in ordered if _is_revert(one)}
+    for one in ordered:
+        reason = one.achievement.left_out_reason if one.achievement else ""
+        if reason.startswith(_REVERTED):
+            by = re.match(rf"{_REVERTED} #(\d+)", reason)
+            told = moments.get((one.pull.repository, int(by[1]))) if by else None
+            found[one.pull.key] = told or found.get(one.pull.key)
+        elif one.achievement and one.pull.key not in reverts:  # it has its credit: its revert was taken back
+            found.pop(one.pull.key, None)
+    return found
+
+
+def _labels(repositories: Iterable[str]) -> dict[str, str]:
+    """A name for each repository, as short as tells them apart."""
+    ordered = sorted(repositories)
+    for make in (lambda one: one.rpartition("/")[2], lambda one: one.partition("/")[2], str):
+        labels = {one: make(one) for one in ordered}
+        if len(set(labels.values())) == len(labels):
+            break
+    return labels
+
+
+def _moment(one: PullInEpic) -> tuple[int, str]:
+    return one.pull.merged or 0, one.pull.key
+
+
+def _is_undone(one: PullInEpic) -> bool:
+    """Whether it was reverted or is a revert: neither is delivered."""
+    return one.achievement is not None and one.achievement.left_out_reason.startswith((_REVERTED, _REVERT))
+
+
+def _is_copy(one: PullInEpic) -> bool:
+    """Whether it copies another change, which has the credit."""
+    return one.achievement is not None and one.achievement.left_out_reason.startswith(_COPY)
+
+
+def _is_landed_again(one: PullInEpic, delivered: Iterable[PullInEpic]) -> bool:
+    """Whether what was reverted was merged once more, under the same title or one that quotes it."""
+    title = one.pull.title.strip().lower()
+    return bool(title) and any(
+        other.pull.repository == one.pull.repository
+        and _moment(other) > _moment(one)
+        and (told := other.pull.title.strip().lower())
+        and (told == title or f'"{title}"' in told)
+        for other in delivered
+    )
+
+
+def _is_revert(one: PullInEpic) -> bool:
+    return reverted_number(one.pull) is not None or (
+        one.achievement is not None and one.achievement.left_out_reason.startswith(_REVERT)
+    )
+
+
+def _technical(delivered: Sequence[PullInEpic], merged: Sequence[PullInEpic]) -> dict[str, Any]:
+    spans = _over_the_epic(merged)
+    benchmarks = [one for one in spans if one.measure.kind == "benchmark"]
     gains = [
-        (share, one)
-        for one in measures
-        if one.kind == "benchmark" and one.improves and (share := _share(one))
+        (share, one.measure)
+        for one in benchmarks
+        if not one.undone and one.measure.improves and (share := _share(one.measure))
     ]
     best = max(gains, key=lambda pair: pair[0], default=None)
+    stale = next((one for one in benchmarks if one.undone), None)
+    nothing = stale.unmeasured if stale else _unmeasured("no benchmark got better against a baseline")
     skills = {
         skill
-        for one in merged
+        for one in delivered
         if one.achievement and one.achievement.is_counted
         for skill in one.achievement.skills
     }
     return {
-        "performance": [in_words(one) for one in measures if one.kind == "benchmark"],
-        "best_performance_gain": _gain_data(*best)
-        if best
-        else _unmeasured("no benchmark got better against a baseline"),
-        "build_time": [in_words(one) for one in measures if one.kind == "build_time"],
+        "performance": [one.text for one in benchmarks],
+        "best_performance_gain": _gain_data(*best) if best else nothing,
+        "build_time": [one.text for one in spans if one.measure.kind == "build_time"],
         "skills": sorted(skills),
     }
 
@@ -346,55 +512,78 @@ def _gain_data(share: float, one: Measure) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quality(merged: Sequence[PullInEpic]) -> dict[str, Any]:
-    latest = sorted(merged, key=lambda one: (one.pull.merged or 0, one.pull.key))
-    measures = _over_the_epic(merged)
-    coverage = [one for one in measures if one.kind == "coverage" and one.name.startswith("line")]
-    tests = [
-        one
-        for one in measures
-        if one.kind == "tests" and one.name.startswith("tests") and one.change is not None
-    ]
-    findings = [in_words(one) for one in measures if one.kind == "findings"]
-    states = [ci_state(one.checks) for one in latest]
+def _quality(delivered: Sequence[PullInEpic], merged: Sequence[PullInEpic]) -> dict[str, Any]:
+    spans = _over_the_epic(merged)
+    latest = sorted(merged, key=_moment)
+    states = [ci_state(one.checks) for one in delivered]
     known = [state for state in states if state in ("success", "failed")]
     reverted = [
         _short(one.pull)
         for one in latest
-        if one.achievement and one.achievement.left_out_reason.startswith("reverted")
+        if one.achievement
+        and one.achievement.left_out_reason.startswith(_REVERTED)
+        and not _is_revert(one)
+        and not _is_landed_again(one, delivered)
     ]
     return {
-        "test_coverage": (
-            {"value": coverage[-1].after, "text": in_words(coverage[-1])} if coverage else _unmeasured("no coverage report")
-        ),
-        "tests_added": (
-            {"value": int(sum(one.change or 0 for one in tests)), "text": "; ".join(in_words(one) for one in tests)}
-            if tests
-            else _unmeasured("no test report with a baseline")
-        ),
-        "security_findings": findings,
+        "test_coverage": _coverage(spans),
+        "tests_added": _tests_added(spans),
+        "security_findings": [one.text for one in spans if one.measure.kind == "findings"],
         "ci_success_rate": (
             {"value": known.count("success") / len(known), "n": len(known), "unknown": len(states) - len(known)}
             if known
             else _unmeasured("nothing was told of CI")
         ),
-        "reviewed": {"value": sum(bool(one.pull.reviewers) for one in latest), "n": len(latest)},
+        "reviewed": {"value": sum(bool(one.pull.reviewers) for one in delivered), "n": len(delivered)},
         "reverted": reverted,
     }  # fmt: skip
 
 
+def _coverage(spans: Sequence[_Span]) -> dict[str, Any]:
+    """The line coverage of the one repository there is; of several each by itself, for shares of different code have no
+    sum."""
+    found = [one for one in spans if one.measure.kind == "coverage" and one.measure.name.startswith("line")]
+    if not found:
+        return _unmeasured("no coverage report")
+    if len({one.repository for one in found}) > 1:
+        return {
+            "value": None,
+            "basis": f"not comparable across repositories: {'; '.join(one.text for one in found)}",
+            "by_repository": [
+                {"repository": one.repository, "value": None if one.undone else one.measure.after, "text": one.text}
+                for one in found
+            ],
+        }  # fmt: skip
+    last = found[-1]
+    return last.unmeasured if last.undone else {"value": last.measure.after, "text": last.text}
+
+
+def _tests_added(spans: Sequence[_Span]) -> dict[str, Any]:
+    """The differences of each repository added up, where each is known; the text tells each."""
+    found = [
+        one
+        for one in spans
+        if one.measure.kind == "tests" and one.measure.name.startswith("tests") and one.measure.change is not None
+    ]  # fmt: skip
+    known = [one.measure.change or 0 for one in found if not one.undone]
+    if found and not known:
+        return found[0].unmeasured
+    if not found:
+        return _unmeasured("no test report with a baseline")
+    return {"value": int(sum(known)), "text": "; ".join(one.text for one in found)}
+
+
 def _team(
-    pulls: Sequence[PullInEpic], merged: Sequence[PullInEpic], issues: Sequence[Issue]
+    pulls: Sequence[PullInEpic], delivered: Sequence[PullInEpic], issues: Sequence[Issue]
 ) -> dict[str, Any]:
+    """``pulls`` are those by people, ``delivered`` those of them that are merged and not undone."""
     makers: dict[str, int] = {}
-    for one in merged:
+    for one in delivered:
         people = one.achievement.people if one.achievement and one.achievement.people else (one.pull.author,)
-        if one.pull.is_bot or (one.achievement and one.achievement.left_out_reason.startswith(_UNDONE)):
-            continue
         for name in people:
             if name:
                 makers[name] = makers.get(name, 0) + 1
-    times = [one.pull.lead_time for one in merged if one.pull.lead_time is not None]
+    times = [one.pull.lead_time for one in delivered if one.pull.lead_time is not None]
     reviewers = sorted({name for one in pulls for name in one.pull.reviewers})
     assignees = sorted({issue.assignee for issue in issues if issue.is_completed and issue.assignee})
     return {
@@ -447,7 +636,8 @@ def _milestones(facts: EpicFacts, issues: Sequence[Issue]) -> list[dict[str, Any
         {"name": name, "kind": "tracker", "target": target or None}
         for _, name, target in sorted(facts.milestones)
     ]
-    merged = sorted(one.pull.merged for one in facts.pulls if one.pull.merged is not None)
+    people = [one.pull for one in facts.pulls if not one.pull.is_bot]
+    merged = sorted(pull.merged for pull in people if pull.merged is not None)
     if merged:
         found.append({"name": "first pull request merged", "kind": "reached", "at": iso(merged[0])})
     counted = [issue for issue in issues if issue.canceled is None]

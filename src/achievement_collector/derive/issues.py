@@ -121,7 +121,9 @@ def conclude_issue(issue: Issue, assignee_id: int | None, done_by: str, undone: 
 def skills_of_issue(issue: Issue) -> list[tuple[str, SkillKind, str]]:
     """Skills that labels and the description name word for word."""
     found = {
-        name: (name, kind, f'label "{label}"') for label in issue.labels for name, kind in named_skills(label)
+        name: (name, kind, f'label "{label}"')
+        for label in issue.labels
+        for name, kind in named_skills(label, is_label=True)
     }
     for name, kind in named_skills(re.sub(r"https?://\S+", "", f"{issue.title}\n{issue.description}")):
         found.setdefault(name, (name, kind, f"named in {issue.identifier}"))

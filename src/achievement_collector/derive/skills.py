@@ -201,10 +201,12 @@ def _skill_names() -> tuple[Mapping[str, tuple[str, SkillKind]], re.Pattern[str]
     return known, re.compile(rf"(?<![\w.-])(?:{pattern})(?![\w+#-])")
 
 
-def named_skills(text: str) -> list[tuple[str, SkillKind]]:
-    """The skills that a text names by their own names (as they are written), or that it is, as a label (any case)."""
+def named_skills(text: str, *, is_label: bool = False) -> list[tuple[str, SkillKind]]:
+    """The skills that a text names by their own names (as they are written), or that it is (any case). A name of one letter
+    (C, D, R, V) is a skill only where a label is nothing else."""
     known, pattern = _skill_names()
-    whole = known.get(text.strip().lower())
+    name = text.strip().lower()
+    whole = known.get(name) if is_label or len(name) > 1 else None
     if whole:
         return [whole]
     found = {match[0]: known[match[0].lower()] for match in pattern.finditer(text[:20_000])}

@@ -23,7 +23,8 @@ class Review:
 @dataclass(frozen=True, slots=True)
 class PullRequest:
     """A pull request. ``repository`` is ``host/owner/name``; ``additions``, ``deletions``, ``files`` and ``commits`` are
-    the forge's own counts, None where no message told them; ``merge_sha`` is the commit it became, once merged."""
+    the forge's own counts, None where no message told them or what it told is below 0; ``merge_sha`` is the commit it
+    became, once merged."""
 
     repository: str
     number: int
@@ -50,6 +51,12 @@ class PullRequest:
     milestone: str = ""
     reviews: tuple[Review, ...] = ()
 
+    def __post_init__(self) -> None:
+        for name in ("additions", "deletions", "files", "commits"):
+            count = getattr(self, name)
+            if count is not None and count < 0:
+                object.__setattr__(self, name, None)
+
     @property
     def key(self) -> str:
         return f"{self.repository}#{self.number}"
@@ -61,10 +68,10 @@ class PullRequest:
 
     @property
     def lead_time(self) -> float | None:
-        """Seconds from opened to merged; None where either is unknown."""
-        if self.merged is None or self.created is None:
+        """Seconds from opened to merged; None where either is unknown or the merge is told to come first."""
+        if self.merged is None or self.created is None or self.merged < self.created:
             return None
-        return max(0.0, (self.merged - self.created) / 1000)
+        return (self.merged - self.created) / 1000
 
     @property
     def reviewers(self) -> tuple[str, ...]:

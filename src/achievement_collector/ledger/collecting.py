@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from achievement_collector.facts import (
     Trailer,
     subject_of,
 )
+from achievement_collector.facts.observations import Kind
 from achievement_collector.ledger.achievements import remove_achievements
 from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import (
@@ -26,6 +28,7 @@ from achievement_collector.ledger.tables import (
     checkouts,
     commits,
     content_facts,
+    entities,
     repositories,
     signatures,
     tags,
@@ -90,8 +93,79 @@ def add_checkout(
     return StoredCheckout(checkout_id, repository_id, key, "", ())
 
 
+_CASE_BLIND_HOSTS = re.compile(r"(?:^|\.)(?:bitbucket\.org|codeberg\.org)$|github|gitlab|gitea|forgejo")
+
+
+def ignores_case(key: str) -> bool:
+    """Whether the forge of a repository takes ``Acme/Rocket`` and ``acme/rocket`` for the same one."""
+    host, slash, _ = key.partition("/")
+    return bool(slash) and host != "local" and bool(_CASE_BLIND_HOSTS.search(host.lower()))
+
+
+def known_spelling(connection: Connection, key: str) -> str:
+    """``host/owner/name`` as the ledger knows it: forges take no notice of upper and lower case, so whichever spelling
+    was seen first names the repository."""
+    if not ignores_case(key):
+        return key
+    for found in seen_spellings(connection):
+        if found.lower() == key.lower():
+            return found
+    return key
+
+
+def seen_spellings(connection: Connection) -> list[str]:
+    """Every spelling of every repository that was seen on a forge, the one that names it before the others."""
+    names = connection.scalars(sa.select(repositories.c.key).order_by(repositories.c.id)).all()
+    told = connection.scalars(
+        sa.select(entities.c.key).where(entities.c.kind == Kind.REPOSITORY.value).order_by(entities.c.id)
+    ).all()
+    scopes = [scope for kind in (Kind.PULL_REQUEST, Kind.CI_REPORT) for scope in _scopes_of(connection, kind)]
+    return [one for one in dict.fromkeys([*names, *told, *scopes]) if ignores_case(one)]
+
+
+_LISTED_SCOPES = sa.text(
+    "WITH RECURSIVE listed(scope) AS ("
+    " SELECT (SELECT scope FROM entities WHERE kind = :kind ORDER BY scope LIMIT 1)"
+    " UNION ALL"
+    " SELECT (SELECT scope FROM entities WHERE kind = :kind AND scope > listed.scope ORDER BY scope LIMIT 1)"
+    " FROM listed"
+    " WHERE listed.scope IS NOT NULL"
+    ") SELECT scope FROM listed WHERE scope IS NOT NULL"
+)
+
+
+def _scopes_of(connection: Connection, kind: Kind) -> list[str]:
+    """What the things of a kind belong to, in the order in which spellings of the same were seen. The index is asked for
+    one after the other: there are far fewer than things."""
+    of_kind = entities.c.kind == kind.value
+    scopes = [one for one in connection.scalars(_LISTED_SCOPES, {"kind": kind.value}) if one]
+    by_name: dict[str, list[str]] = {}
+    for one in scopes:
+        by_name.setdefault(one.lower(), []).append(one)
+    several = [one for same in by_name.values() if len(same) > 1 for one in same]
+    if not several:
+        return scopes
+    seen = {
+        row[0]: row[1]
+        for row in connection.execute(
+            sa.select(entities.c.scope, sa.func.min(entities.c.id))
+            .where(of_kind, entities.c.scope.in_(several))
+            .group_by(entities.c.scope)
+        )
+    }
+    return sorted(scopes, key=lambda one: seen.get(one, 0))
+
+
 def ensure_repository(connection: Connection, key: str) -> int:
-    """The id of a repository known by its forge, made where no checkout of it was scanned."""
+    """The id of a repository known by its forge, made where no checkout of it was scanned. Records of it in other spellings,
+    which earlier versions made, become part of it."""
+    key = known_spelling(connection, key)
+    if ignores_case(key):
+        same = sa.select(repositories.c.key).where(
+            sa.func.lower(repositories.c.key) == key.lower(), repositories.c.key != key
+        )
+        for other in connection.scalars(same).all():
+            rename_repository(connection, other, key)
     found = connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key))
     if found is not None:
         return int(found)
@@ -140,7 +214,7 @@ def rename_repository(connection: Connection, old: str, new: str) -> None:
 def _find_repository(
     connection: Connection, repository: Repository, roots: Sequence[str]
 ) -> tuple[int | None, str]:
-    key, number = repository.key, 1
+    key, number = known_spelling(connection, repository.key), 1
     while True:
         row = connection.execute(sa.select(repositories.c.id).where(repositories.c.key == key)).first()
         if row is None:
@@ -167,18 +241,17 @@ def update_repository(
     ignored_revisions: str,
 ) -> StoredCheckout:
     """Stores what can change between scans; a repository that was renamed keeps its achievements' ids."""
+    key = known_spelling(connection, repository.key)
     values: dict[str, object] = {
         "web_url": repository.web_url,
         "default_branch": default_branch,
         "mailmap": mailmap,
         "ignored_revisions": ignored_revisions,
     }
-    renamed = not repository.key.startswith("local/") and repository.key != checkout.repository_key
-    if renamed and not connection.scalar(
-        sa.select(repositories.c.id).where(repositories.c.key == repository.key)
-    ):
-        values.update(key=repository.key, name=repository.name)
-        checkout = replace(checkout, repository_key=repository.key)
+    renamed = not key.startswith("local/") and key != checkout.repository_key
+    if renamed and not connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key)):
+        values.update(key=key, name=key.rpartition("/")[2])
+        checkout = replace(checkout, repository_key=key)
     connection.execute(
         sa.update(repositories).where(repositories.c.id == checkout.repository_id).values(**values)
     )

@@ -10,7 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from achievement_collector.facts.observations import Kind
 from achievement_collector.ledger.tables import (
+    entities,
     epic_events,
     epic_members,
     epic_versions,
@@ -38,6 +40,8 @@ class StoredEpic(NamedTuple):
 
 def stored_epic(connection: Connection, key: str, *, lock: bool = False) -> StoredEpic | None:
     # as it is written, too: SQLite lowers ASCII only
+    if "\0" in key:
+        return None  # PostgreSQL cannot even be asked
     query = sa.select(epics).where(sa.or_(epics.c.key == key, sa.func.lower(epics.c.key) == key.lower()))
     row = connection.execute(query.with_for_update() if lock else query).first()
     return _epic(row) if row else None
@@ -49,6 +53,14 @@ def stored_epics(connection: Connection) -> list[StoredEpic]:
         _epic(row)
         for row in connection.execute(sa.select(epics).order_by(epics.c.changed.desc(), epics.c.key))
     ]
+
+
+def finalised_sources(connection: Connection) -> dict[str, str]:
+    """Key of a source in the tracker -> the key of its epic, for epics that are or were final."""
+    query = sa.select(epics.c.source_key, epics.c.key).where(
+        epics.c.revision > 0, epics.c.source_kind != "local"
+    )
+    return {row.source_key: row.key for row in connection.execute(query.order_by(epics.c.key.desc()))}
 
 
 def _epic(row: Any) -> StoredEpic:
@@ -69,6 +81,16 @@ def store_epic(connection: Connection, epic: StoredEpic) -> None:
 
 def remove_epic(connection: Connection, key: str) -> None:
     connection.execute(sa.delete(epics).where(epics.c.key == key))
+
+
+def known_key(connection: Connection, kind: Kind, key: str) -> str:
+    """The key of a thing as it is written, whatever the case it is asked for by; empty where it is not known."""
+    query = sa.select(entities.c.key).where(entities.c.kind == kind.value)
+    exact = connection.scalar(query.where(entities.c.key == key))
+    found = exact or connection.scalar(
+        query.where(sa.func.lower(entities.c.key) == key.lower()).order_by(entities.c.key).limit(1)
+    )
+    return str(found or "")
 
 
 # --- growth ------------------------------------------------------------------------------------------

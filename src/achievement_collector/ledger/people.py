@@ -8,6 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.identity import AuthorKind, Decision, Person, parse_signature
 from achievement_collector.facts import Signature
 from achievement_collector.ledger.revision import note_change
@@ -122,7 +123,11 @@ def list_people(connection: Connection, *, text: str | None = None, bots: bool =
             sa.select(signatures.c.person_id, sa.func.count(sa.distinct(achievements.c.id)))
             .join(achievement_credits, achievement_credits.c.signature_id == signatures.c.id)
             .join(achievements, achievements.c.id == achievement_credits.c.achievement_id)
-            .where(achievements.c.is_counted, ~achievements.c.is_hidden)
+            .where(
+                achievements.c.is_counted,
+                ~achievements.c.is_hidden,
+                achievements.c.kind != AchievementKind.EPIC.value,  # it gathers others, which are counted
+            )
             .group_by(signatures.c.person_id)
         )
     }

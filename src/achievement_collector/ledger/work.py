@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from achievement_collector.facts.work import (
     Review,
     texts,
 )
+from achievement_collector.ledger.collecting import ignores_case, seen_spellings
 from achievement_collector.ledger.entities import Thing, things
 
 
@@ -57,39 +59,85 @@ def _joined(known: Registers, one: Thing) -> Registers:
     return known
 
 
-def present_names(connection: Connection) -> dict[str, str]:
-    """The present name of every repository that was renamed or moved, by each name it had before."""
-    moves = {
-        one.key: (one.said["moved_to"], str(one.fields["moved_to"]))
+_KEPT = "present_names"
+_WRITES = "ledger_write"  # the execution option that ledger.store gives a transaction that writes
+
+
+class Names(dict[str, str]):
+    """The present name of every repository that has had others, by each of those; ``by_lower_case`` has the present name
+    of every repository whose forge takes no notice of upper and lower case."""
+
+    def __init__(self, present: Mapping[str, str], by_lower_case: Mapping[str, str]) -> None:
+        super().__init__(present)
+        self.by_lower_case = by_lower_case
+
+
+def present_names(connection: Connection) -> Names:
+    """The present name of every repository that was renamed or moved, or that was told of in several spellings, by each
+    name it had before and each other spelling. A transaction that only reads asks once."""
+    kept = connection.info.get(_KEPT)
+    transaction = connection.get_transaction()
+    if kept is not None and transaction is not None and kept[0]() is transaction:
+        names: Names = kept[1]
+        return names
+    names = _read_names(connection)
+    transaction = connection.get_transaction()
+    if transaction is not None and not connection.get_execution_options().get(_WRITES):
+        connection.info[_KEPT] = (weakref.ref(transaction), names)
+    return names
+
+
+def _read_names(connection: Connection) -> Names:
+    moves: dict[str, tuple[int, str]] = {}
+    told = [
+        (one.key, one.said["moved_to"], str(one.fields["moved_to"]))
         for one in things(connection, Kind.REPOSITORY)
         if one.fields.get("moved_to")
-    }
-    found = {}
+    ]
+    known: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for name in [*seen_spellings(connection), *(new for *_, new in told if ignores_case(new))]:
+        first = known.setdefault(name.lower(), name)
+        if first != name:
+            others[name] = first
+    for old, at, new in told:
+        old, new = others.get(old, old), others.get(new, new)
+        if old != new:
+            moves[old] = max(moves.get(old, (at, new)), (at, new))
+    found: dict[str, str] = {}
     for old in moves:
         name, at = old, -1
         while name in moves and moves[name][0] > at:  # what was renamed back ends where it began
             at, name = moves[name]
         if name != old:
             found[old] = name
-    return found
+    found |= {other: found.get(first, first) for other, first in others.items()}
+    return Names(found, {lower: found.get(name, name) for lower, name in known.items()})
 
 
-def present_key(key: str, moved: Mapping[str, str]) -> str:
+def _present(place: str, moved: Names) -> str:
+    found = moved.get(place)
+    if found is None and ignores_case(place):
+        found = moved.by_lower_case.get(place.lower())
+    return found or place
+
+
+def present_key(key: str, moved: Names) -> str:
     """``host/owner/name#12`` under the present name of its repository."""
     place, mark, number = key.rpartition("#")
-    return f"{moved.get(place, place)}{mark}{number}"
+    return f"{_present(place, moved)}{mark}{number}"
 
 
-def spellings(key: str, moved: Mapping[str, str]) -> list[str]:
-    """The present key of a pull request, and those it had under earlier names of its repository."""
+def spellings(key: str, moved: Names) -> list[str]:
+    """The present key of a pull request, and those it had under earlier names and other spellings of its repository."""
     place, _, number = present_key(key, moved).rpartition("#")
     return [f"{name}#{number}" for name in (place, *(old for old, new in moved.items() if new == place))]
 
 
 def names_of(connection: Connection, repository: str) -> list[str]:
-    """The present name of a repository and those it had before it was renamed or moved."""
+    """The present name of a repository and those it had before it was renamed or moved, in every spelling."""
     moved = present_names(connection)
-    present = moved.get(repository, repository)
+    present = _present(repository, moved)
     return [present, *(old for old, new in moved.items() if new == present)]
 
 

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from achievement_collector.derive.epics import full_title
 from achievement_collector.present.printable import one_line, printable
 
 
@@ -32,7 +33,7 @@ def epic_in_full(epic: Mapping[str, Any]) -> RenderableType:
     """Everything that is known of an epic."""
     status = epic["status"] + (f", revision {epic['revision']}" if epic["revision"] else "")
     parts: list[RenderableType] = [
-        Text(one_line(f"{epic['key']}  {epic['title']}"), style="bold"),
+        Text(one_line(full_title(epic["key"], epic["title"])), style="bold"),
         Text(status, style="cyan"),
     ]
     if epic["unmet"]:
@@ -54,6 +55,14 @@ def epic_in_full(epic: Mapping[str, Any]) -> RenderableType:
     pulls = (
         f"{told['prs_merged']} merged, {told['prs_open']} open, {told['prs_closed_unmerged']} closed unmerged"
     )
+    bots = told["bot_pull_requests"]["count"]
+    for count, what in (
+        (told["prs_undone"], "undone"),
+        (told["prs_copied"], "copies"),
+        (bots, "by programs, not counted"),
+    ):
+        if count:
+            pulls += f", {count} {what}"
     parts += _section("deliverables", [
         ("pull requests", pulls), ("issues", f"{told['issues_completed']} of {told['issues_total']} completed"),
         ("code", size), *(("feature", name) for name in told["features"]),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from achievement_collector.derive.epics import full_title
 from achievement_collector.present.personas import Persona
 from achievement_collector.present.printable import one_line
 from achievement_collector.present.view import Detail, Document, Entry, Link, Section, safe_url
@@ -83,11 +84,10 @@ class Standing:
 def build(structure: Structure, persona: Persona, standing: Standing) -> Document:
     """The document of an epic for a reader."""
     key, title = one_line(structure["key"]), one_line(structure["title"])
-    names_its_key = re.match(rf"{re.escape(key)}(?![\w.-])", title, re.IGNORECASE)
     made = (_MAKERS[name](structure, persona, standing) for name in _SECTIONS[persona.key])
     return Document(
         persona.title if standing.is_final else f"{persona.title} ({standing.status})",
-        title if names_its_key else f"{key}: {title}",
+        full_title(key, title),
         f"for {persona.reader}: {standing.in_words}",
         standing.generated,
         tuple(section for section in made if section is not None),
@@ -137,9 +137,14 @@ def _delivered(structure: Structure, persona: Persona, standing: Standing) -> Se
     if told["features"]:
         titles, note = told["features"], "New features, as they were titled."
     else:
-        titles = [one["title"] for one in told["pull_requests"] if one["state"] == "merged"]
+        bots = told["bot_pull_requests"]["keys"]
+        titles = [
+            one["title"]
+            for one in told["pull_requests"]
+            if one["state"] == "merged" and not one["left_out"] and one["key"] not in bots
+        ]
         titles += [one["title"] for one in told["issues"] if one["completed"]]
-        note = "The merged pull requests and completed issues, as they were titled."
+        note = "The merged pull requests that count and the completed issues, as they were titled."
     lines = tuple(filter(None, dict.fromkeys(one_line(title) for title in titles)))
     if not lines:
         return Section("text", "What was delivered", lines=("Nothing is merged or completed yet.",))
@@ -153,7 +158,7 @@ def _measures(structure: Structure, persona: Persona, standing: Standing) -> Sec
         lines = (*lines, "Performance not measured: no benchmark was reported.")
     if not found["build_time"]:
         lines = (*lines, "Build time not measured: no build time was reported.")
-    note = "From the base of the first merged pull request to the last one, where there is a baseline."
+    note = "From the base of the first merged pull request to the newest report, where there is a baseline."
     return Section("text", "Measured", note, lines=tuple(one_line(line) for line in lines))
 
 
@@ -210,6 +215,8 @@ _CI = {
 
 def _pull(one: Mapping[str, Any], persona: Persona) -> Entry:
     no_time = "it is not merged" if one["state"] != "merged" else "its opening was not told"
+    if one["opened"] and one["merged"]:
+        no_time = "its merge is told to come before its opening"
     measures = one["measures"] or ["not measured: no report of CI"]
     details = [
         ("author", one["author"] or "not told"),
@@ -417,15 +424,22 @@ def _lead_time(metric: Mapping[str, Any]) -> str:
 
 
 def _counted_pulls(told: Mapping[str, Any]) -> str:
-    text = f"{told['prs_merged']:,} merged"
-    text += f", {told['prs_open']:,} open" if told["prs_open"] else ""
-    return text + (
-        f", {told['prs_closed_unmerged']:,} closed without a merge" if told["prs_closed_unmerged"] else ""
-    )
+    """How many were merged and count, and beside them every other one."""
+    beside = (
+        (told["prs_undone"], "reverted or a revert"), (told["prs_copied"], "a copy of another"), (told["prs_open"], "open"),
+        (told["prs_closed_unmerged"], "closed without a merge"), (told["bot_pull_requests"]["count"], "by programs"),
+    )  # fmt: skip
+    return ", ".join([
+        f"{told['prs_merged']:,} merged", *(f"{count:,} {what}" for count, what in beside if count),
+    ])  # fmt: skip
 
 
 def _lines(changes: Mapping[str, Any]) -> str:
     if changes["additions"] is None:
         return "not measured: the forge told no size of a merged pull request"
-    files, commits = plural(changes["files"], "file"), plural(changes["commits"], "commit")
-    return f"+{changes['additions']:,} −{changes['deletions']:,} in {files}, {commits}, {changes['basis']}"
+    told = [f"+{changes['additions']:,} −{changes['deletions']:,}"]
+    if changes["files"] is not None:
+        told[0] += f" in {plural(changes['files'], 'file')}"
+    if changes["commits"] is not None:
+        told.append(plural(changes["commits"], "commit"))
+    return ", ".join([*told, changes["basis"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
@@ -18,6 +19,7 @@ from achievement_collector.derive.conclusions import (
 )
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
+    left_out_in_words,
     people_in_words,
     periods,
     plural,
@@ -27,6 +29,7 @@ from achievement_collector.present.wording import (
 )
 
 _FIXED_COLUMNS = 8 + 6 + 14 + 10 + 4 * 2  # id, impact, category, when, and the space between
+_NEVER_FOLDED = 4000  # columns: of what no terminal shows, nothing is cut or folded
 _BAR = "█"
 _PARTS = " ▏▎▍▌▋▊▉"
 
@@ -44,14 +47,14 @@ def achievements_table(
     table.add_column("id", style="cyan", no_wrap=True, width=8)
     table.add_column("impact", justify="right", no_wrap=True, width=6)
     table.add_column("category", no_wrap=True, width=14)
-    table.add_column("title", overflow="ellipsis", no_wrap=True, width=max(20, width - others))
+    table.add_column("title", overflow="ellipsis", no_wrap=True, width=_room(max(20, width - others), width))
     if has_who:
-        table.add_column("who", overflow="ellipsis", no_wrap=True, width=24)
+        table.add_column("who", overflow="ellipsis", no_wrap=True, width=_room(24, width))
     table.add_column("when", no_wrap=True, width=10)
     if has_release:
-        table.add_column("release", no_wrap=True, overflow="ellipsis", width=14)
+        table.add_column("release", no_wrap=True, overflow="ellipsis", width=_room(14, width))
     if repositories:
-        table.add_column("repository", no_wrap=True, overflow="ellipsis", width=20)
+        table.add_column("repository", no_wrap=True, overflow="ellipsis", width=_room(20, width))
     for one in achievements:
         cells = [
             Text(one.id[:8]),
@@ -70,13 +73,20 @@ def achievements_table(
     return table
 
 
+def _room(columns: int, width: int) -> int | None:
+    """The width of a column; as wide as what is in it where nothing is to be cut."""
+    return None if width >= _NEVER_FOLDED else columns
+
+
 def left_out_table(achievements: Sequence[Achievement], width: int) -> Table:
     """Changes that do not count, each with the reason."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("id", style="cyan", no_wrap=True)
-    table.add_column("title", overflow="ellipsis", no_wrap=True, width=max(20, (width - 24) // 2))
+    table.add_column(
+        "title", overflow="ellipsis", no_wrap=True, width=_room(max(20, (width - 24) // 2), width)
+    )
     table.add_column("when", no_wrap=True, width=10)
-    table.add_column("why it is left out", width=max(20, (width - 24) // 2))
+    table.add_column("why it is left out", width=_room(max(20, (width - 24) // 2), width))
     for one in achievements:
         table.add_row(
             Text(one.id[:8]),
@@ -205,7 +215,7 @@ def statistics(record: Record, width: int) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"{plural(record.matching, 'achievement')}: {one_line(record.selection)}", style="bold"),
         Text(
-            f"left out: {plural(record.left_out, 'change')}, {record.bots_left_out:,} of them by programs",
+            f"left out: {left_out_in_words(record.left_out, record.bots_left_out)}",
             style="dim",
         ),
     ]
@@ -249,7 +259,7 @@ def _skill_spans(record: Record, width: int, most: int = 20) -> Table:
     table.add_column("achievements", justify="right", no_wrap=True)
     table.add_column("first", no_wrap=True)
     table.add_column("last", no_wrap=True)
-    table.add_column(f"{first[:4]} … {last[:4]}", no_wrap=True)
+    table.add_column(first[:4] if first[:4] == last[:4] else f"{first[:4]} … {last[:4]}", no_wrap=True)
     for skill in record.skills[:most]:
         left = int((_days(skill.first) - start) / (end - start) * (room - 1))
         right = int((_days(skill.last) - start) / (end - start) * (room - 1))
@@ -266,5 +276,9 @@ def _days(day: str) -> int:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that never reads outside text as markup or emoji codes."""
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    """A console that never reads outside text as markup or emoji codes. Where no terminal is at its end, lines are as long
+    as they need to be, unless ``COLUMNS`` says how long they may be."""
+    screen = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    if not screen.is_terminal and not os.environ.get("COLUMNS", "").isdecimal():
+        screen.width = _NEVER_FOLDED
+    return screen

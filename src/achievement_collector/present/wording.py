@@ -12,6 +12,11 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
 
 
+def left_out_in_words(count: int, by_programs: int) -> str:
+    """What the rules leave out: changes, and issues that a pull request has done or nobody was assigned to."""
+    return f"{plural(count, 'change or issue', 'changes and issues')}, {by_programs:,} of them by programs"
+
+
 def value_in_words(value: BusinessValue) -> str:
     """A business value with where it comes from; never more than was measured or said."""
     match value.kind:

@@ -11,6 +11,7 @@ from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts.ci import TestReport
 from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.ledger.collecting import known_spelling
 from achievement_collector.ledger.entities import take_in, things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.live import note_changes
@@ -85,17 +86,18 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         "sha": sha, "name": submission.job[:200], "branch": submission.branch[:300], "base": submission.base[:300],
         "pull_request": submission.pull_request, "url": submission.url[:1000],
     }  # fmt: skip
-    observations = [
-        Observation(
-            Kind.CI_REPORT,
-            f"{place}@{sha}/{kind}/{submission.job[:200]}",
-            at,
-            {**common, "kind": kind, "body": body},
-            place,
-        )
-        for kind, body in reports.items()
-    ]
     with ledger.write() as connection:
+        place = known_spelling(connection, place)
+        observations = [
+            Observation(
+                Kind.CI_REPORT,
+                f"{place}@{sha}/{kind}/{submission.job[:200]}",
+                at,
+                {**common, "kind": kind, "body": body},
+                place,
+            )
+            for kind, body in reports.items()
+        ]
         known = {
             one.key: one.fields
             for one in things(connection, Kind.CI_REPORT, keys=[one.key for one in observations])

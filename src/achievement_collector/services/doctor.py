@@ -6,20 +6,26 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from achievement_collector import __version__
 from achievement_collector.config import Settings
 from achievement_collector.derive import RULES_VERSION
+from achievement_collector.derive.epics import iso
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts import Stamp
 from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import reading
+from achievement_collector.ledger.entities import stale_things
 from achievement_collector.ledger.store import Ledger, ledger_url, open_ledger
 from achievement_collector.services import hooks
 from achievement_collector.services.identity import load_author_rules
 from achievement_collector.sources.git.configuration import configured_email
+
+_TOO_LONG = 600_000  # milliseconds
+_NAMED = 10
 
 
 class Finding(NamedTuple):
@@ -48,6 +54,7 @@ def examine(settings: Settings) -> list[Finding]:
     found.append(finding)
     if ledger is not None:
         found += _repositories(ledger)
+        found += _not_concluded(ledger)
         found.append(_me(ledger))
     found.append(_hook(settings))
     found += _live(settings)
@@ -136,6 +143,9 @@ def _repositories(ledger: Ledger) -> list[Finding]:
     with ledger.read() as connection:
         for place in reading.stored_repositories(connection):
             commits = reading.commit_count(connection, place.id)
+            if not place.paths and not commits and not place.scanned_at:
+                found.append(Finding("ok", "repository", f"{place.key}: known from its forge, never scanned"))
+                continue
             day = Stamp(place.scanned_at).as_datetime().date().isoformat()
             told = f"{place.key}: {commits:,} commits, scanned {day}"
             gone = [path for path in place.paths if not Path(path).exists()]
@@ -161,6 +171,22 @@ def _repositories(ledger: Ledger) -> list[Finding]:
             else:
                 found.append(Finding("ok", "repository", told))
     return found or [Finding("note", "repositories", "none yet", "achievement-collector scan PATH")]
+
+
+def _not_concluded(ledger: Ledger) -> list[Finding]:
+    """What waits to be concluded for longer than a server that works would leave it."""
+    with ledger.read() as connection:
+        waiting = stale_things(connection, limit=10_000)
+    # a mark is the moment it was set, a millisecond later for every change since
+    long_ago = [one for one in waiting if one.mark < time.time_ns() // 1_000_000 - _TOO_LONG]
+    found = [
+        Finding("fails", "conclusions", f"not concluded since {iso(one.mark)}: {one.key}",
+                "a running server tries again; what hinders it is in its log, or: achievement-collector scan")
+        for one in long_ago[:_NAMED]
+    ]  # fmt: skip
+    if len(long_ago) > _NAMED:
+        found.append(Finding("note", "conclusions", f"{len(long_ago) - _NAMED:,} more are not concluded"))
+    return found
 
 
 def _me(ledger: Ledger) -> Finding:

@@ -10,11 +10,13 @@ from achievement_collector.facts.observations import Kind
 from achievement_collector.facts.work import EpicSource, Issue, texts
 from achievement_collector.ledger import work
 from achievement_collector.ledger.entities import things
+from achievement_collector.ledger.epics import finalised_sources
 
 
 class EpicIndex:
     """All epics known outside or started by hand. ``names`` maps every name in lower case to the epic's key; of two epics
-    of one name, that with the lesser address in the ledger has it, whichever was heard of first."""
+    of one name, that with the lesser address in the ledger has it, whichever was heard of first. One that was final keeps
+    its key for ever, whatever its source is called later; the key of the new title is one more name of it."""
 
     def __init__(self, connection: Connection, settings: Settings) -> None:
         self.kind = settings.epic_source
@@ -30,15 +32,23 @@ class EpicIndex:
         given = {name.lower(): key for name, key in dict(settings.epic_keys).items()}
         found = [one for one in work.epic_sources(connection, self.kind) if self._is_epic(one)]
         found.sort(key=lambda one: (one.kind == "local", one.key))
+        finalised = finalised_sources(connection)
+        found.sort(key=lambda one: one.key not in finalised)  # so that no other takes its key
+        also: dict[str, str] = {}
         for source in found:
             key = (
                 given.get(source.title.lower())
                 or given.get(source.key.removeprefix("linear/"))
                 or self.key_of(source)
             )
+            if finalised.get(source.key, key) != key:
+                also.setdefault(key.lower(), finalised[source.key])
+                key = finalised[source.key]
             key = self.names.setdefault(key.lower(), key)  # the same in another case is the same epic
             self.sources.setdefault(key, []).append(source)
             self.of_source[source.key] = key
+        for name, key in also.items():
+            self.names.setdefault(name, key)
         for source in found:  # after all keys: no title takes away a key
             for name in (source.slug, source.url.rstrip("/").rpartition("/")[2], source.title):
                 if name:

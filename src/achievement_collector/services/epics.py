@@ -40,6 +40,9 @@ from achievement_collector.services.epic_index import EpicIndex
 from achievement_collector.services.live import note_changes
 
 PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "startup_ceo", "investor")
+_TEXTS = frozenset(
+    {"title", "description", "url", "linked_by", "impact"}
+)  # an impact is read from texts and labels
 _MOST_CHANGES = 60  # of one event that are kept
 
 
@@ -79,9 +82,14 @@ def prepare_epic(connection: Connection, key: str, settings: Settings, now: int)
     changes = changes_between(before.structure if before else None, structure)
     final = None
     digest = content_hash(structure)
-    if standing.is_complete and not (
-        before and before.state == "completed" and before.content_hash == digest
-    ):
+    stands = (
+        before
+        and before.state == "completed"
+        and (before.content_hash == digest or material_hash(before.structure) == material_hash(structure))
+    )
+    if before and stands:
+        digest = before.content_hash  # that of its revision, which stays as it was frozen
+    if standing.is_complete and not stands:
         final = _final(connection, before, facts, structure, standing, digest, settings, now)
     lost = None
     if (
@@ -92,6 +100,33 @@ def prepare_epic(connection: Connection, key: str, settings: Settings, now: int)
     ):
         lost = _achievement(connection, facts, structure, before.finalised or now, before.revision, digest)
     return Prepared(before, facts, structure, standing, changes, final, lost)
+
+
+def material_hash(structure: Mapping[str, Any]) -> str:
+    """The hash of an epic without what is only worded differently: titles, descriptions, addresses, and what is read from
+    such texts and from labels. A final epic stays final while it is the same; only another one makes a new revision."""
+    deliverables, metrics = structure["deliverables"], structure["metrics"]
+    evidence = structure["evidence"]
+    technical = {name: value for name, value in metrics["technical"].items() if name != "skills"}
+    return content_hash({
+        **{name: value for name, value in structure.items() if name not in _TEXTS},
+        "sources": [_without_texts(one) for one in structure["sources"]],
+        "deliverables": {
+            **{name: value for name, value in deliverables.items() if name != "features"},
+            "pull_requests": [_without_texts(one) for one in deliverables["pull_requests"]],
+            "issues": [_without_texts(one) for one in deliverables["issues"]],
+        },
+        "metrics": {**metrics, "technical": technical},
+        "evidence": {"ci_reports": evidence["ci_reports"]},
+        "milestones": [
+            {name: value for name, value in one.items() if name != "name" or one["kind"] != "tracker"}
+            for one in structure["milestones"]
+        ],
+    })  # fmt: skip
+
+
+def _without_texts(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if name not in _TEXTS}
 
 
 def _achievement(
@@ -325,7 +360,7 @@ def gathered_by(connection: Connection, facts: EpicFacts) -> list[Rolled]:
 def find_epic(connection: Connection, name: str) -> StoredEpic:
     """The epic with this key (any case) or title; :class:`NotFoundError` where there is none."""
     found = stored.stored_epic(connection, name)
-    if found is None:
+    if found is None and "\0" not in name:
         by_title = connection.scalars(
             sa.select(epics_table.c.key).where(
                 sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower())
@@ -337,17 +372,17 @@ def find_epic(connection: Connection, name: str) -> StoredEpic:
     return found
 
 
-def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int) -> None:
-    """Starts an epic by hand; for one that exists, sets its title and description."""
-    if (
-        not key.strip()
-        or len(key) > 60
-        or any(character.isspace() or ord(character) < 33 for character in key)
-    ):
-        raise CollectorError(f"{key!r} is no key for an epic; give one word such as E5.1")
-    fields: dict[str, Any] = {"started": now, "created": now}
+def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int) -> str:
+    """Starts an epic by hand; for one that exists (in any case), sets its title and description. Gives its key."""
+    if "\0" in key:
+        _new_key(key)  # refuses what no database can be asked for
     with ledger.write() as connection:
+        epic = stored.stored_epic(connection, key)
+        key = epic.key if epic else stored.known_key(connection, Kind.EPIC, key) or _new_key(key)
+        if epic and title and epic.source_kind != "local":
+            raise CollectorError(f"{key} cannot be given a title: its title comes from Linear")
         known = thing(connection, Kind.EPIC, key)
+        fields: dict[str, Any] = {"started": now, "created": now}
         if known and known.fields.get("started"):
             fields = {}
         if title or not known:
@@ -355,6 +390,15 @@ def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int)
         if description:
             fields["description"] = description
         _tell(connection, Observation(Kind.EPIC, key, now, fields), now)
+    return key
+
+
+def _new_key(key: str) -> str:
+    """``key``, where an epic may have it."""
+    is_word = bool(key.strip()) and not any(one.isspace() or ord(one) < 33 or one == "/" for one in key)
+    if not is_word or len(key) > 60:
+        raise CollectorError(f"{key!r} is no key for an epic; give one word without / such as E5.1")
+    return key
 
 
 def complete_epic(ledger: Ledger, name: str, is_complete: bool, now: int) -> str:
@@ -366,27 +410,39 @@ def complete_epic(ledger: Ledger, name: str, is_complete: bool, now: int) -> str
     return key
 
 
-def link_by_hand(ledger: Ledger, name: str, pull: str, belongs: bool, now: int) -> None:
-    """Says that a pull request (``owner/name#12`` or its address) belongs to an epic, or does not."""
-    key = pull_key(pull)
+def link_by_hand(ledger: Ledger, name: str, pull: str, belongs: bool, now: int) -> tuple[str, bool]:
+    """Says that a pull request (``owner/name#12`` or its address) belongs to an epic, or does not; gives the epic's key,
+    and whether it is started by this."""
+    wanted = pull_key(pull)
     with ledger.write() as connection:
-        epic = find_epic(connection, name).key if not belongs else _known_or_new(connection, name)
-        if thing(connection, Kind.PULL_REQUEST, key) is None:
-            raise NotFoundError(f"{key} is not known; sync its repository, or let its webhook tell of it")
+        epic, is_new = (
+            _known_or_new(connection, name) if belongs else (find_epic(connection, name).key, False)
+        )
+        key = stored.known_key(connection, Kind.PULL_REQUEST, wanted)
+        if not key:
+            raise NotFoundError(f"{wanted} is not known; sync its repository, or let its webhook tell of it")
         fields = {"epic": epic, "belongs": belongs}
         _tell(connection, Observation(Kind.LINK, f"{key} {epic}", now, fields, key), now)
+    return epic, is_new
 
 
-def _known_or_new(connection: Connection, name: str) -> str:
-    found = stored.stored_epic(connection, name)
-    return found.key if found else name
+def _known_or_new(connection: Connection, name: str) -> tuple[str, bool]:
+    if "\0" in name:
+        _new_key(name)
+    try:
+        return find_epic(connection, name).key, False
+    except NotFoundError:
+        told = stored.known_key(connection, Kind.EPIC, name)
+        return told or _new_key(name), not told
 
 
 def pull_key(text: str) -> str:
     """``host/owner/name#12`` of what a person types."""
     import re
 
-    match = re.fullmatch(r"(?:https?://([^/]+)/)?([^/\s]+/[^/\s#]+)(?:#|/pull/)(\d+)/?", text.strip())
+    match = re.fullmatch(
+        r"(?:https?://([^/]+)/)?([^/\s]+/[^/\s#]+)(?:#|/pull/)(\d+)(?:[/?#]\S*)?", text.strip()
+    )
     if match:
         return f"{(match[1] or 'github.com').lower()}/{match[2]}#{match[3]}"
     match = re.fullmatch(r"([^/\s]+\.[^/\s]+)/([^/\s]+/[^/\s#]+)#(\d+)", text.strip())
@@ -400,7 +456,8 @@ def _tell(connection: Connection, observation: Observation, now: int) -> None:
 
 
 def epic_data(epic: StoredEpic, events: Iterable[stored.EpicEvent] = ()) -> Mapping[str, Any]:
-    """An epic as the API and ``epic show --json`` give it."""
+    """An epic as the API and ``epic show --json`` give it; ``changed_since`` says that texts, or what is read
+    from them, changed since its revision."""
     return {
         **epic.structure,
         "status": epic.state,
@@ -408,6 +465,7 @@ def epic_data(epic: StoredEpic, events: Iterable[stored.EpicEvent] = ()) -> Mapp
         "content_hash": epic.content_hash or None,
         "finalised": iso(epic.finalised),
         "changed": iso(epic.changed),
+        "changed_since": epic.state == "completed" and content_hash(epic.structure) != epic.content_hash,
         "unmet": list(epic.unmet),
         "events": [
             {

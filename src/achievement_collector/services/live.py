@@ -95,11 +95,17 @@ class Updated:
     repositories: int = 0
     epics: int = 0
     finalised: int = 0
-    failures: list[Exception] = field(default_factory=list)
 
     @property
     def total(self) -> int:
         return self.pulls + self.issues + self.repositories + self.epics
+
+
+@dataclass(slots=True)
+class _Pass(Updated):
+    """What is done in one call, and what failed in it."""
+
+    failures: list[Exception] = field(default_factory=list)
 
 
 def bring_up_to_date(
@@ -112,7 +118,7 @@ def bring_up_to_date(
     """Works off every mark. ``clock`` gives milliseconds since 1970; ``keep_going`` may end it early. Where another process
     is at it already, nothing is done. What cannot be concluded holds up nothing else; the first such failure is raised when
     all else is done."""
-    done = Updated()
+    done = _Pass()
     with ledger.try_exclusive("live") as is_ours:
         if not is_ours:
             return done
@@ -294,7 +300,7 @@ def _reports(ledger: Ledger, settings: Settings, now: int, done: Updated) -> Non
 # --- repositories ------------------------------------------------------------------------------------
 
 
-def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+def _repositories(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> None:
     """Derives repositories anew. One that cannot be derived holds up nothing: its mark stays, and it is tried again after
     a pause that grows with every failure."""
     with ledger.read() as connection:
@@ -320,6 +326,7 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: Updated) -
             with _tolerated(ledger, f"repository {key}", now, done):
                 _derive_repository(ledger, number, places[key], settings, rules, kinds, now)
                 done.repositories += 1
+                _succeeded(ledger, f"repository {key}")
 
 
 def _prepare_repository(ledger: Ledger, key: str, marks: Sequence[Stale]) -> int:
@@ -374,7 +381,7 @@ def _rests(ledger: Ledger, what: str, now: int) -> bool:
 
 
 @contextmanager
-def _tolerated(ledger: Ledger, what: str, now: int, done: Updated) -> Iterator[None]:
+def _tolerated(ledger: Ledger, what: str, now: int, done: _Pass) -> Iterator[None]:
     """Notes a failure, for the caller of :func:`bring_up_to_date` to hear of when all else is done."""
     try:
         yield
@@ -384,8 +391,10 @@ def _tolerated(ledger: Ledger, what: str, now: int, done: Updated) -> Iterator[N
         pause.until = now + min(_LONGEST_PAUSE, 1_000 * 2 ** min(pause.failures, 20))
         done.failures.append(error)
         _log.warning("%s is not concluded, next try in %d s: %s", what, (pause.until - now) // 1000, error)
-    else:
-        _pauses.pop((ledger.name, what), None)
+
+
+def _succeeded(ledger: Ledger, what: str) -> None:
+    _pauses.pop((ledger.name, what), None)
 
 
 def _counted(ledger: Ledger, repository_id: int) -> dict[str, bool]:
@@ -592,7 +601,7 @@ def _does(pull: PullRequest, identifier: str) -> bool:
 # --- epics -------------------------------------------------------------------------------------------
 
 
-def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
+def _epics(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> None:
     marks = _read(ledger, "epic")
     if not marks:
         return
@@ -613,3 +622,4 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
                 settle(connection, [one])
             done.finalised += final
             done.epics += 1
+            _succeeded(ledger, f"epic {one.key}")

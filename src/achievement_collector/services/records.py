@@ -28,6 +28,7 @@ from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts import Stamp
 from achievement_collector.ledger import people as ledger_people
 from achievement_collector.ledger import selection
+from achievement_collector.ledger.collecting import ignores_case
 from achievement_collector.ledger.reading import commit_span, stored_repositories
 from achievement_collector.ledger.selection import Filter
 from achievement_collector.ledger.store import Ledger
@@ -86,7 +87,11 @@ def list_achievements(
             bots,
             len(places),
             words,
-            tuple(place.key for place in places if not place.is_complete or not place.derived_from),
+            tuple(
+                place.key
+                for place in places
+                if place.paths and (not place.is_complete or not place.derived_from)
+            ),
         )
 
 
@@ -110,6 +115,17 @@ def page_of_achievements(
     more = len(found) > limit
     found = found[:limit]
     return Page(found, _encoded(found[-1], order) if more else "")
+
+
+def counts_of_selection(ledger: Ledger, query: Query, now: datetime) -> tuple[int, int]:
+    """(achievements without epics, epics) in a selection. Where epics are asked for, they are what is counted."""
+    with ledger.read() as connection:
+        wanted, _ = _filter(connection, query, now)
+        everything = selection.count_achievements(connection, wanted)
+        if wanted.kind == "epic":
+            return everything, everything
+        without = selection.count_achievements(connection, replace(wanted, without_epics=True))
+    return without, everything - without
 
 
 def _encoded(last: Achievement, order: str) -> str:
@@ -355,6 +371,12 @@ def _filter(connection: Connection, query: Query, now: datetime) -> tuple[Filter
 
 def _repositories(connection: Connection, name: str) -> Sequence[tuple[int, str]]:
     found = stored_repositories(connection, key=name)
+    if not found:  # forges take no notice of upper and lower case
+        found = [
+            place
+            for place in stored_repositories(connection)
+            if ignores_case(place.key) and f"/{place.key}".lower().endswith(f"/{name}".lower())
+        ]
     if not found:
         here = str(Path(name).expanduser().resolve())
         found = [place for place in stored_repositories(connection) if here in place.paths]

@@ -5,6 +5,7 @@
      "finished_at": "2026-11-20T09:03:10Z", "url": "https://ci.example/812"}
 
 ``id``, ``repository``, ``environment`` and ``status`` are needed; ``status`` is started, succeeded, failed or rolled_back.
+Of several statuses the one received last holds, or that with the latest ``updated_at`` where messages tell one.
 """
 
 from __future__ import annotations
@@ -42,7 +43,15 @@ def translate(body: Body, received: int) -> list[Observation]:
     started, finished = body.moment("started_at"), body.moment("finished_at")
     fields = present(
         environment=environment, sha=body.text("sha", 64) or None, version=body.text("version", 200) or None,
-        state=_STATES[status], started=started, finished=finished, url=body.text("url", 1000) or None,
+        started=started, finished=finished, url=body.text("url", 1000) or None,
     )  # fmt: skip
     at = finished or started or received
-    return [Observation(Kind.DEPLOYMENT, f"{place}/deployment/{name}", at, fields, place)]
+    # a rollback is told with the times of the deployment: when it was said decides
+    told = body.moment("updated_at") or max(at, received)
+    key, state = f"{place}/deployment/{name}", {"state": _STATES[status]}
+    if told == at:
+        return [Observation(Kind.DEPLOYMENT, key, at, {**fields, **state}, place)]
+    return [
+        Observation(Kind.DEPLOYMENT, key, at, fields, place),
+        Observation(Kind.DEPLOYMENT, key, told, state, place),
+    ]
