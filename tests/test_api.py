@@ -211,7 +211,7 @@ def test_pages_skip_nothing_and_show_nothing_twice_while_rows_come_and_go(
 
 
 def test_the_last_page_has_no_cursor_however_it_ends(client: TestClient) -> None:
-    assert client.get("/achievements").json() == {"achievements": [], "next": None}
+    assert client.get("/achievements").json() == {"achievements": [], "next": None, "matching": 0, "epics": 0}
     for number in range(4):
         state(client, title=str(number))
     first = client.get("/achievements", params={"limit": 2}).json()

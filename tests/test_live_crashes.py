@@ -545,8 +545,8 @@ def _polls(ledger: Ledger) -> list[tuple[str, str]]:
 def test_a_server_told_to_end_under_load_ends_in_time_and_what_it_was_at_goes_on(
     database_url: str, start: Start, gate: Gate, tmp_path: Path
 ) -> None:
-    pulls = 24
-    ledger, sent = open_ledger(database_url), _deliveries(24)
+    pulls = 60
+    ledger, sent = open_ledger(database_url), _deliveries(pulls)
     server = start(database_url, **gate.settings()).ready()
     assert server.wait_until(lambda: gate.asked == 1)
     senders = [Sender(sent[part::3]) for part in range(3)]

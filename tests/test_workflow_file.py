@@ -692,7 +692,7 @@ def test_the_commands_of_the_page_work(shell: Run, server: dict[str, str]) -> No
         done = shell(ingest, **environment)
         assert done.returncode == 0, done.stderr
         assert (
-            done.stdout.removeprefix("brought up to date: 1 repositories, 0 issues, 0 epics\n")
+            done.stdout.removeprefix("brought up to date: 1 repository, 0 issues, 0 epics\n")
             == f"{_TAKEN}benchmarks: 1 benchmarks\nbuild_time: 312 s\n"
         )
 

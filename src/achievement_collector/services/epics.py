@@ -378,6 +378,8 @@ def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int)
         _new_key(key)  # refuses what no database can be asked for
     with ledger.write() as connection:
         epic = stored.stored_epic(connection, key)
+        if epic and not epic.source_key:
+            epic = None  # so far only pull requests name it: the spelling is that of who starts it
         key = epic.key if epic else stored.known_key(connection, Kind.EPIC, key) or _new_key(key)
         if epic and title and epic.source_kind != "local":
             raise CollectorError(f"{key} cannot be given a title: its title comes from Linear")
