@@ -195,6 +195,7 @@ achievements = Table(
     Index(None, "is_counted", "is_hidden", "is_bot"),  # how many are left out, without a look at the rows
     # counts by month and category, without a look at the rows
     Index("ix_achievements_counts", "is_counted", "is_hidden", "kind", "category", "occurred", "is_bot"),
+    Index("ix_achievements_newest", "is_counted", "is_hidden", "occurred"),
     Index(None, "repository_id", "key", unique=True),
     Index(None, "repository_id", "released_in"),
     Index(None, "occurred"),
