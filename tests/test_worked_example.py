@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from demo.player import GITHUB_SECRET, LINEAR_SECRET, Player
-from demo.story import EPIC, PULLS, Measures, revert, story
+from demo.story import EPIC, PULLS, Measures, Step, revert, story
 from starlette.testclient import TestClient
 
 from achievement_collector.api.app import create_app
@@ -19,6 +19,10 @@ from achievement_collector.derive.epics import content_hash
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.entities import stale_things
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.clock import now_ms
+from achievement_collector.services.intake import process_waiting
+from achievement_collector.services.live import bring_up_to_date
+from achievement_collector.workflows.loop import LiveWork
 from tests.conftest import settings
 
 
@@ -160,6 +164,49 @@ def test_any_order_and_any_repetition_ends_in_the_same_epic(ledger: Ledger, seed
         assert json.dumps(stable, sort_keys=True) == json.dumps(_undisturbed(own), sort_keys=True)
     assert len(PULLS) == 5
     assert any(isinstance(message, Measures) for message in messages)
+
+
+@pytest.mark.parametrize("step", range(7))
+def test_an_epic_is_final_only_once_all_that_it_rests_on_is_concluded(
+    ledger: Ledger, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last news arrives between two steps of drawing conclusions: the revision made then holds, and counts once."""
+    own = replace(settings(), github_webhook_secret=GITHUB_SECRET, linear_webhook_secret=LINEAR_SECRET)
+    steps = list(story())
+    monkeypatch.setattr(LiveWork, "start", lambda _: None)  # what is taken in is worked off by the test alone
+    with TestClient(create_app(ledger, own, has_worker=False), base_url="http://localhost") as client:
+        player = InProcess(client)
+
+        def work(steps_to_play: list[Step], after: int) -> None:
+            seen = 0
+
+            def between() -> bool:
+                nonlocal seen
+                seen += 1
+                if seen == after + 1:
+                    for one in steps_to_play:
+                        player.play(one)
+                while process_waiting(ledger, own, now_ms()).total:
+                    pass
+                return True
+
+            bring_up_to_date(ledger, own, now_ms, keep_going=between)
+            between()
+
+        work(steps[:-2], 0)
+        work([], 99)
+        work(steps[-2:], step)
+        while stale_left(ledger):
+            work([], 99)
+        epic = player.epic(EPIC)
+        assert epic
+        assert (epic["status"], epic["revision"]) == ("completed", 1)
+        assert player.http.get("/stats").json()["achievements"] == 5
+
+
+def stale_left(ledger: Ledger) -> bool:
+    with ledger.read() as connection:
+        return bool(stale_things(connection))
 
 
 _KNOWN: dict[str, Any] = {}

@@ -189,7 +189,7 @@ def mark_stale(connection: Connection, marks: Iterable[tuple[str, str, str]], no
     )
 
 
-def stale_things(connection: Connection, kind: str | None = None, limit: int = 200) -> list[Stale]:
+def stale_things(connection: Connection, kind: str | None = None, limit: int | None = 200) -> list[Stale]:
     query = sa.select(stale).order_by(stale.c.mark, stale.c.key).limit(limit)
     if kind is not None:
         query = query.where(stale.c.kind == kind)

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.conclusions import AchievementKind
+from achievement_collector.derive.epics import EpicFacts
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.issues import conclude_issue
 from achievement_collector.derive.links import Link, link, mentioned_words, named
@@ -617,9 +618,33 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> None:
         with _tolerated(ledger, f"epic {one.key}", now, done):
             with ledger.read() as connection:
                 prepared = prepare_epic(connection, one.key, settings, now)
+                is_early = prepared.final is not None and _is_waited_for(
+                    ledger, connection, prepared.facts, now
+                )
             with ledger.write() as connection:
-                final = rebuild_epic(connection, one.key, one.cause, settings, now, prepared)
+                # news came in since its members were concluded: it is final once they are, which marks it again
+                final = (
+                    0 if is_early else rebuild_epic(connection, one.key, one.cause, settings, now, prepared)
+                )
                 settle(connection, [one])
             done.finalised += final
             done.epics += 1
             _succeeded(ledger, f"epic {one.key}")
+
+
+def _is_waited_for(ledger: Ledger, connection: Connection, facts: EpicFacts, now: int) -> bool:
+    """Whether something that an epic rests on is still to be concluded: it must not be frozen before. What cannot be
+    concluded at the moment is not waited for."""
+    repositories = {one.pull.repository for one in facts.pulls}
+    members = {
+        *(("source", one.key) for one in facts.sources),
+        *(("pull", one.pull.key) for one in facts.pulls),
+        *(("issue", one.key) for one in facts.issues),
+        *((kind, name) for name in repositories for kind in ("repository", "reports")),
+    }
+    return any(
+        (one.kind == "team" or (one.kind, one.key) in members)
+        and not _rests(ledger, f"{one.kind} {one.key}", now)
+        for one in stale_things(connection, limit=None)
+        if one.kind != "epic"
+    )
