@@ -102,9 +102,11 @@ def test_the_file_wins_over_the_default_and_is_named_with_the_line(write: Callab
     assert in_force("tracking.pr_tracking.enabled") == ("tracking.pr_tracking.enabled", True, "default")
 
 
-def test_but_for_the_database_each_setting_is_given_by_one_variable_or_one_key() -> None:
+def test_but_for_those_of_prometheus_each_setting_is_given_by_one_variable_or_one_key() -> None:
     sources = [one.metadata["from"] for one in fields(Settings)]
-    assert all(bool(one.variable) != bool(one.key) for one in sources)
+    both = {one.variable for one in sources if one.variable and one.key}
+    assert both == {"PROMETHEUS_URL", "SCRAPE_INTERVAL_HOURS"}
+    assert all(one.variable or one.key for one in sources)
     assert sorted(one.key for one in sources if one.key) == sorted(known_keys())
 
 
@@ -272,7 +274,12 @@ def test_a_bad_value_is_an_error_that_names_the_variable(name: str, text: str) -
         ("tracking:\n  epic_integration:\n    keys:\n      A: E1\n      B: 5.10\n", 5, "keys.B must be text (put it in quotes), not '5.10'"),
         ("tracking:\n  epic_integration:\n    keys:\n      A: two words\n", 4, "keys.A must be one word"),
         ("tracking:\n  epic_integration:\n    keys: {Search: E1, search: E2}\n", 3, "has both 'Search' and 'search'"),
-        ("tracking:\n  prometheus:\n    enabled: true\n", 2, "tracking.prometheus is enabled, but its url is not given"),
+        ("tracking:\n  prometheus:\n    kpis:\n      - name: a\n        direction: up\n", 5, "kpis (item 1).direction must be one of higher, lower"),
+        ("tracking:\n  prometheus:\n    kpis:\n      - name: a\n", 4, "tracking.prometheus.kpis (item 1).direction is not given"),
+        ("tracking:\n  prometheus:\n    kpis:\n      - {name: a, direction: lower, traget: 1}\n", 4, "(did you mean target?)"),
+        ("tracking:\n  prometheus:\n    kpis: [{name: a, direction: lower}, {name: a, direction: lower}]\n", 3, "has 'a' twice"),
+        ("tracking:\n  prometheus:\n    kpis: [{name: a, direction: lower, target: .nan}]\n", 3, "must be a number"),
+        ("tracking:\n  experiments: [{name: a}]\n", 2, "experiments (item 1).metric is not given"),
         ("ai_enhancement:\n  personas: []\n", 2, "must not be empty"),
         ("ai_enhancement:\n  personas: [tech-lead]\n", 2, "must be one of"),
         ("- tracking\n", 1, "must begin with a key"),
@@ -501,7 +508,7 @@ def test_show_tells_key_value_and_origin_of_every_setting(write: Callable[[str],
     write("tracking:\n  epic_integration:\n    keys: {Search: E5.1, '[red]Bill[/red]': E7}\n")
     given = {"LINEAR_API_KEY": "lin_x", "ENABLE_GIT_TRACKING": "no"}
     lines = {line.split()[0]: line for line in command("show", "--db", "x.db", **given).stdout.splitlines()}
-    assert len(lines) == len(fields(Settings)) + 1
+    assert {one.key for one in explain_settings()} <= set(lines)
     assert re.search(r"x\.db\s+flag --db", lines["DATABASE_URL"])
     assert re.search(r"set \(hidden\)\s+environment LINEAR_API_KEY", lines["LINEAR_API_KEY"])
     assert re.search(r"false\s+environment ENABLE_GIT_TRACKING", lines["ENABLE_GIT_TRACKING"])
@@ -514,6 +521,34 @@ def test_show_tells_key_value_and_origin_of_every_setting(write: Callable[[str],
     assert data["file"] == "achievement-tracker.yaml"
     assert {"key": "tracking.prometheus.url", "value": None, "origin": "default"} in data["settings"]
     assert [one["key"] for one in data["settings"]] == [one.key for one in explain_settings()]
+
+
+def test_prometheus_is_asked_where_its_address_is_known(write: Callable[[str], Path]) -> None:
+    assert not load_settings(environment={}).has_prometheus
+    known = {"PROMETHEUS_URL": "http://127.0.0.1:9090", "SCRAPE_INTERVAL_HOURS": "6"}
+    assert load_settings(environment=known).has_prometheus
+    assert load_settings(environment=known).scrape_interval_hours == 6
+    write("tracking: {prometheus: {enabled: true}}")
+    assert load_settings(environment=known).has_prometheus
+    with pytest.raises(ConfigurationError, match="neither its url nor PROMETHEUS_URL"):
+        load_settings(environment={})
+    write("tracking: {prometheus: {enabled: false, scrape_interval_hours: 12}}")
+    assert not load_settings(environment=known).has_prometheus
+    assert load_settings(environment={}).scrape_interval_hours == 12
+
+
+def test_kpis_and_experiments_of_the_file_take_the_place_of_the_defaults(write: Callable[[str], Path]) -> None:
+    assert [one.target for one in load_settings(environment={}).kpis[:6]] == [0.06, 20_000, 0.01, 2.0, 100, 0.5]
+    write(
+        "tracking:\n  prometheus:\n    kpis:\n"
+        "      - {name: nps, direction: higher, target: 40, metric: user_satisfaction_increase}\n"
+        "  experiments:\n    - {name: ranking, metric: ndcg, direction: higher}\n"
+    )
+    settings = load_settings(environment={})
+    (kpi,) = settings.kpis
+    assert (kpi.name, kpi.target, kpi.query, kpi.metric) == ("nps", 40.0, "", "user_satisfaction_increase")
+    assert settings.experiments == (config.Experiment("ranking", "ndcg", config.Direction.HIGHER, 0.01),)
+    assert in_force("tracking.prometheus.kpis").value == ["nps"]
 
 
 def test_check_is_0_for_what_is_right(write: Callable[[str], Path]) -> None:
@@ -552,7 +587,7 @@ def test_the_example_of_the_manual_is_right_and_holds_every_key(write: Callable[
 
 
 def test_the_manual_tells_every_key_and_variable_with_its_default() -> None:
-    rows = dict(re.findall(r"^\| `([\w.]+)` \|.* \| ([^|]*) \|$", _MANUAL, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([\w.]+)`(?:, `\w+`)? \|.* \| ([^|]*) \|$", _MANUAL, re.MULTILINE))
     told = {one.metadata["from"].key or one.metadata["from"].variable: one.name for one in fields(Settings)}
     assert set(rows) == {*told, config.FILE_VARIABLE}
     defaults = Settings(database="`ledger.db` in the user's data folder")
@@ -560,6 +595,8 @@ def test_the_manual_tells_every_key_and_variable_with_its_default() -> None:
         value = getattr(defaults, field)
         if field == "rules":
             assert rows[name] == "`rules` in the configuration folder, else none"
+        elif field in ("kpis", "prometheus_enabled"):
+            assert rows[name] in ("nine, see [KPIs](kpis.md)", "where its address is given")
         elif value in (None, (), {}):
             assert rows[name].split(":")[0] == "none"
         else:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from achievement_collector.errors import ConfigurationError
+from achievement_collector.facts.kpis import Direction, Kpi
 
 APPLICATION = "achievement-collector"
 FILE_NAME = "achievement-tracker.yaml"
@@ -81,6 +82,59 @@ def _folder(text: str) -> Path:
     if not os.path.isdir(text):
         raise UnusableError("must name a folder")
     return Path(text)
+
+
+def _file(text: str) -> Path:
+    if not os.path.isfile(text):
+        raise UnusableError("must name a file")
+    return Path(text)
+
+
+class Experiment(NamedTuple):
+    """How runs of an experiment are compared: the metric, which way it gets better, and by which part of the best earlier
+    value a run must be better to count."""
+
+    name: str
+    metric: str
+    direction: Direction | None = None
+    margin: float = 0.01
+
+
+BUSINESS_METRICS = (
+    "engagement_rate_improvement",
+    "revenue_impact",
+    "cost_savings",
+    "user_satisfaction_increase",
+    "time_to_market_reduction",
+)
+"""What a KPI may measure for an epic."""
+
+
+def _latency(series: str, share: float, window: str) -> str:
+    """A quantile of a histogram, or the mean of a plain series of that name."""
+    return f"histogram_quantile({share}, sum by (le) (rate({series}_bucket[{window}]))) or avg({series})"
+
+
+DEFAULT_KPIS = (
+    Kpi("posts_engagement_rate", "avg(posts_engagement_rate)", "Engagement rate", Direction.HIGHER, 0.06, "ratio",
+        metric="engagement_rate_improvement"),
+    Kpi("revenue_projection_monthly", "max(revenue_projection_monthly)", "Projected monthly revenue", Direction.HIGHER,
+        20_000.0, "$", money_per_unit=1.0, metric="revenue_impact"),
+    Kpi("cost_per_follow_dollars", "avg(cost_per_follow_dollars)", "Cost per follow", Direction.LOWER, 0.01, "$",
+        metric="cost_savings"),
+    Kpi("content_generation_latency_seconds", _latency("content_generation_latency_seconds", 0.95, "1h"),
+        "Content generation latency", Direction.LOWER, 2.0, "s"),
+    Kpi("posts_generated_total", "posts_generated_total", "Posts generated", Direction.HIGHER, 100.0, "count",
+        is_counter=True),
+    Kpi("http_request_duration_seconds", _latency("http_request_duration_seconds", 0.95, "1h"), "Request duration",
+        Direction.LOWER, 0.5, "s"),
+    Kpi("error_rate", 'sum(rate(http_requests_total{status=~"5.."}[1h])) / sum(rate(http_requests_total[1h]))',
+        "Error rate", Direction.LOWER, None, "ratio"),
+    Kpi("latency_p99", "histogram_quantile(0.99, sum by (le) (rate(http_request_duration_seconds_bucket[1h])))",
+        "Latency, 99th percentile", Direction.LOWER, None, "s"),
+    Kpi("uptime", "avg(avg_over_time(up[1h]))", "Uptime", Direction.HIGHER, None, "ratio"),
+)  # fmt: skip
+"""The KPIs that are asked for where the file names none: six with the documented targets, three without one."""
 
 
 class _From(NamedTuple):
@@ -192,6 +246,102 @@ class Settings:
     )
     """``DEPLOYMENTS_WEBHOOK_SECRET``: what deliveries of deployments are signed with. Default: none, they are refused."""
 
+    # --- Prometheus
+
+    prometheus_enabled: bool | None = field(default=None, metadata=_key("tracking.prometheus.enabled"))
+    """``tracking.prometheus.enabled``: whether Prometheus is asked. Default: where its address is given."""
+
+    prometheus_url: str | None = field(
+        default=None,
+        repr=False,
+        metadata={
+            "from": _From("PROMETHEUS_URL", web_address, "tracking.prometheus.url", "address"),
+        },
+    )
+    """``PROMETHEUS_URL``, ``tracking.prometheus.url``: where the Prometheus answers that KPIs are asked from.
+    Default: none, it is not asked."""
+
+    scrape_interval_hours: int = field(
+        default=24,
+        metadata={
+            "from": _From(
+                "SCRAPE_INTERVAL_HOURS", _whole("hours", 1, 8760), "tracking.prometheus.scrape_interval_hours"
+            )
+        },
+    )
+    """``SCRAPE_INTERVAL_HOURS``, ``tracking.prometheus.scrape_interval_hours``: hours between two scrapes. Default: 24."""
+
+    kpi_history_days: int = field(default=90, metadata=_key("tracking.prometheus.history_days"))
+    """``tracking.prometheus.history_days``: how far back the first scrape asks for a KPI's history; 0 for none.
+    Default: 90."""
+
+    kpis: tuple[Kpi, ...] = field(default=DEFAULT_KPIS, metadata=_key("tracking.prometheus.kpis"))
+    """``tracking.prometheus.kpis``: the KPIs, in place of the default ones. Default: nine (docs/kpis.md)."""
+
+    prometheus_token: str | None = field(
+        default=None, repr=False, metadata=_secret("PROMETHEUS_TOKEN", _token)
+    )
+    """``PROMETHEUS_TOKEN``: a bearer token for it. Default: none."""
+
+    prometheus_username: str | None = field(default=None, metadata=_variable("PROMETHEUS_USERNAME"))
+    """``PROMETHEUS_USERNAME``: the user of basic authentication. Default: none."""
+
+    prometheus_password: str | None = field(default=None, repr=False, metadata=_secret("PROMETHEUS_PASSWORD"))
+    """``PROMETHEUS_PASSWORD``: that user's password. Default: none."""
+
+    prometheus_certificate: Path | None = field(
+        default=None, metadata=_variable("PROMETHEUS_CLIENT_CERTIFICATE", _file)
+    )
+    """``PROMETHEUS_CLIENT_CERTIFICATE``: a PEM file to identify with (mutual TLS). Default: none."""
+
+    prometheus_key: Path | None = field(default=None, metadata=_variable("PROMETHEUS_CLIENT_KEY", _file))
+    """``PROMETHEUS_CLIENT_KEY``: the PEM file of its private key. Default: in the certificate's file."""
+
+    prometheus_authority: Path | None = field(
+        default=None, metadata=_variable("PROMETHEUS_CA_CERTIFICATE", _file)
+    )
+    """``PROMETHEUS_CA_CERTIFICATE``: a PEM file of authorities to trust instead of the usual ones. Default: none."""
+
+    # --- experiments and content
+
+    mlflow_url: str | None = field(
+        default=None, repr=False, metadata=_variable("MLFLOW_TRACKING_URI", web_address, "address")
+    )
+    """``MLFLOW_TRACKING_URI``: where an MLflow tracking server answers. Default: none, experiments are not read."""
+
+    mlflow_token: str | None = field(
+        default=None, repr=False, metadata=_secret("MLFLOW_TRACKING_TOKEN", _token)
+    )
+    """``MLFLOW_TRACKING_TOKEN``: a bearer token for it. Default: none."""
+
+    mlflow_username: str | None = field(default=None, metadata=_variable("MLFLOW_TRACKING_USERNAME"))
+    """``MLFLOW_TRACKING_USERNAME``: the user of basic authentication. Default: none."""
+
+    mlflow_password: str | None = field(
+        default=None, repr=False, metadata=_secret("MLFLOW_TRACKING_PASSWORD")
+    )
+    """``MLFLOW_TRACKING_PASSWORD``: that user's password. Default: none."""
+
+    mlflow_check_interval: int = field(default=900, metadata=_variable("MLFLOW_CHECK_INTERVAL", _SECONDS))
+    """``MLFLOW_CHECK_INTERVAL``: seconds between two readings of MLflow by the server. Default: 900."""
+
+    experiments: tuple[Experiment, ...] = field(default=(), metadata=_key("tracking.experiments"))
+    """``tracking.experiments``: the primary metric of experiments (docs/experiments.md). Default: none."""
+
+    threads_adaptor_url: str | None = field(
+        default=None, repr=False, metadata=_variable("THREADS_ADAPTOR_URL", web_address, "address")
+    )
+    """``THREADS_ADAPTOR_URL``: where posts and their figures are asked for. Default: none, they are only taken in."""
+
+    orchestrator_url: str | None = field(
+        default=None, repr=False, metadata=_variable("ORCHESTRATOR_URL", web_address, "address")
+    )
+    """``ORCHESTRATOR_URL``: where the persona and the text of a post are asked for that the adaptor does not tell.
+    Default: none."""
+
+    content_check_interval: int = field(default=3600, metadata=_variable("CONTENT_CHECK_INTERVAL", _SECONDS))
+    """``CONTENT_CHECK_INTERVAL``: seconds between two readings of posts by the server. Default: 3600."""
+
     # --- the server
 
     api_token: str | None = field(
@@ -230,16 +380,11 @@ class Settings:
     ci_metrics: tuple[str, ...] = field(default=CI_METRICS, metadata=_key("tracking.ci_integration.metrics"))
     """``tracking.ci_integration.metrics``: which kinds of measures are compared. Default: all five."""
 
-    prometheus_enabled: bool = field(default=False, metadata=_key("tracking.prometheus.enabled"))
-    """``tracking.prometheus.enabled``: accepted, not used by this version; needs its ``url``. Default: false."""
-
-    prometheus_url: str | None = field(
-        default=None, repr=False, metadata=_key("tracking.prometheus.url", "address")
+    deployment_environments: tuple[str, ...] = field(
+        default=("production", "prod", "live"), metadata=_key("tracking.deployments.production")
     )
-    """``tracking.prometheus.url``: accepted, not used by this version. Default: none."""
-
-    scrape_interval_hours: int = field(default=24, metadata=_key("tracking.prometheus.scrape_interval_hours"))
-    """``tracking.prometheus.scrape_interval_hours``: accepted, not used by this version. Default: 24."""
+    """``tracking.deployments.production``: the names (in any case) of the environments that users meet; what is deployed
+    to others is kept and does not count. Default: production, prod, live."""
 
     aggregation_seconds: float = field(default=1.0, metadata=_key("aggregation.window_seconds"))
     """``aggregation.window_seconds``: how long live changes are gathered before conclusions are drawn. Default: 1."""
@@ -261,6 +406,10 @@ class Settings:
 
     personas: tuple[str, ...] = field(default=PERSONAS, metadata=_key("ai_enhancement.personas"))
     """``ai_enhancement.personas``: the readers that an epic's final versions are written for. Default: all seven."""
+
+    @property
+    def has_prometheus(self) -> bool:
+        return self.prometheus_url is not None and self.prometheus_enabled is not False
 
 
 class InForce(NamedTuple):
@@ -341,6 +490,10 @@ def _resolved(
             origins[one.name] = f"file {path}:{line}"
         else:
             origins[one.name] = "default"
+    if values.get("prometheus_enabled") and "prometheus_url" not in values:
+        raise ConfigurationError(
+            f"{path}: tracking.prometheus is enabled, but neither its url nor PROMETHEUS_URL is given"
+        )
     values.setdefault("database", str(_user_folder("data") / "ledger.db"))
     if "rules" not in values and os.path.isdir(own := _user_folder("config") / "rules"):
         values["rules"] = own
@@ -376,6 +529,8 @@ def _shown(value: Any, hides: str) -> Any:
         # to the last @, because a password may hold one
         without_user = re.sub(r"://.*@", "://***@", value, flags=re.DOTALL)
         return re.sub(r"(?i)(pass\w*|secret|token|\w*key)=[^&\s]+", r"\1=***", without_user)
+    if isinstance(value, tuple) and value and isinstance(value[0], Kpi | Experiment):
+        return [one.name for one in value]
     return str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
 
 

@@ -10,21 +10,24 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, get_args
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from achievement_collector.config import (
+    BUSINESS_METRICS,
     CI_METRICS,
     EPIC_SOURCES,
     PERSONAS,
+    Experiment,
     UnusableError,
     settings_variables,
     web_address,
 )
 from achievement_collector.errors import ConfigurationError
+from achievement_collector.facts.kpis import Direction, Kpi
 
 _MOST_BYTES = 256 * 1024
 _DEEPEST = 20
@@ -87,16 +90,85 @@ class _Ci(_Section):
     metrics: list[Annotated[str, _one_of(CI_METRICS)]] | None = None
 
 
+def _kpi_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][\w.:-]{0,99}", text, re.ASCII):
+        raise UnusableError("must be a name such as checkout_latency: letters, digits, _ . : -")
+    return text
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text) > 300 or any(ord(one) < 32 for one in text):
+        raise UnusableError("must be text of one line, of at most 300 characters")
+    return text.strip()
+
+
+def _query(text: str) -> str:
+    if not text.strip() or len(text) > 10_000 or "\0" in text:
+        raise UnusableError("must be PromQL")
+    return text.strip()
+
+
+_Line = Annotated[str, AfterValidator(_one_line)]
+_DIRECTIONS = tuple(one.value for one in Direction)
+
+
+class _Kpi(_Section):
+    name: Annotated[str, AfterValidator(_kpi_name)]
+    query: Annotated[str, AfterValidator(_query)] | None = None
+    title: _Line | None = None
+    direction: Annotated[str, _one_of(_DIRECTIONS)]
+    target: Annotated[float, Field(ge=-1e15, le=1e15)] | None = None
+    unit: _Line | None = None
+    money_per_unit: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    currency: _Line | None = None
+    counter: bool | None = None
+    metric: Annotated[str, _one_of(BUSINESS_METRICS)] | None = None
+    repositories: list[_Line] | None = None
+    environments: list[_Line] | None = None
+
+    def made(self) -> Kpi:
+        return Kpi(
+            self.name, self.query or "", self.title or self.name.replace("_", " "), Direction(self.direction), self.target,
+            self.unit or "", self.money_per_unit, self.currency or "$", bool(self.counter), self.metric or "",
+            tuple(self.repositories or ()), tuple(self.environments or ()),
+        )  # fmt: skip
+
+
+class _Experiment(_Section):
+    name: _Line
+    metric: _Line
+    direction: Annotated[str, _one_of(_DIRECTIONS)] | None = None
+    margin: Annotated[float, Field(ge=0, le=10)] | None = None
+
+    def made(self) -> Experiment:
+        direction = Direction(self.direction) if self.direction else None
+        return Experiment(
+            self.name,
+            self.metric,
+            direction,
+            Experiment._field_defaults["margin"] if self.margin is None else self.margin,
+        )
+
+
+def _different(found: list[Any]) -> list[Any]:
+    seen: set[str] = set()
+    for one in found:
+        if one.name in seen:
+            raise UnusableError(f"has {one.name!r} twice")
+        seen.add(one.name)
+    return found
+
+
 class _Prometheus(_Section):
     enabled: bool | None = None
     url: Annotated[str, AfterValidator(web_address)] | None = None
     scrape_interval_hours: Annotated[int, Field(ge=1, le=8760)] | None = None
+    history_days: Annotated[int, Field(ge=0, le=3650)] | None = None
+    kpis: Annotated[list[_Kpi], Field(max_length=200), AfterValidator(_different)] | None = None
 
-    @model_validator(mode="after")
-    def _has_an_address(self) -> _Prometheus:
-        if self.enabled and self.url is None:
-            raise UnusableError("is enabled, but its url is not given")
-        return self
+
+class _Deployments(_Section):
+    production: Annotated[list[_Line], Field(min_length=1)] | None = None
 
 
 class _Tracking(_Section):
@@ -104,6 +176,8 @@ class _Tracking(_Section):
     pr_tracking: _PullRequests | None = None
     ci_integration: _Ci | None = None
     prometheus: _Prometheus | None = None
+    deployments: _Deployments | None = None
+    experiments: Annotated[list[_Experiment], AfterValidator(_different)] | None = None
 
 
 class _Aggregation(_Section):
@@ -150,10 +224,13 @@ def read_configuration(path: Path) -> Mapping[str, tuple[Any, int]]:
         raise ConfigurationError(
             ";\n".join(f"{path}, line {line}: {text}" for line, text in mistakes.found)
         ) from None
-    return {
-        ".".join(place): (tuple(value) if isinstance(value, list) else value, document.lines[place])
-        for place, value in _leaves(given, ())
-    }
+    return {".".join(place): (_made(value), document.lines[place]) for place, value in _leaves(given, ())}
+
+
+def _made(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(one.made() if isinstance(one, _Kpi | _Experiment) else one for one in value)
+    return value
 
 
 def _leaves(section: BaseModel, place: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -165,14 +242,28 @@ def _leaves(section: BaseModel, place: tuple[str, ...]) -> Iterator[tuple[tuple[
             yield (*place, name), value
 
 
-def known_keys(section: type[BaseModel] = _File, before: str = "") -> Iterator[str]:
-    """Every key that may stand in the file, with the sections it is in."""
+def known_keys(
+    section: type[BaseModel] = _File, before: str = "", *, in_lists: bool = False
+) -> Iterator[str]:
+    """Every key that may stand in the file, with the sections it is in; ``in_lists`` gives those of a list's items for
+    the list."""
     for name, info in section.model_fields.items():
-        inner = next((one for one in get_args(info.annotation) if _is_section(one)), None)
-        if inner is None:
+        inner = _section_in(info.annotation)
+        if inner is None or (_is_list(info.annotation) and not in_lists):
             yield before + name
         else:
-            yield from known_keys(inner, f"{before}{name}.")
+            yield from known_keys(inner, f"{before}{name}.", in_lists=in_lists)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section that a key holds, or that each item of its list is."""
+    if _is_section(annotation):
+        return annotation  # type: ignore[no-any-return]
+    return next((found for one in get_args(annotation) if (found := _section_in(one))), None)
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(_is_list(one) for one in get_args(annotation))
 
 
 def _is_section(annotation: Any) -> bool:
@@ -301,6 +392,7 @@ def _dotted(place: Place) -> str:
 # --- mistakes in words --------------------------------------------------------------------------------
 
 _WORDS = {
+    "missing": "is not given",
     "bool_type": "must be true or false",
     "int_type": "must be a whole number",
     "float_type": "must be a number",
@@ -328,6 +420,8 @@ def _in_words(error: ErrorDetails, document: _Document) -> tuple[int, str]:
             told = str(error["ctx"]["error"])
         case type:
             told = _WORDS.get(type, error["msg"]).format(**error.get("ctx", {}))
+    if error["type"] == "missing":
+        return line, f"{_dotted(tuple(error['loc']))} {told}"
     written = document.written.get(place)
     if written is not None and place[-1] != "url":  # an address may hold a password
         told += f", not {written[:40]!r}"
@@ -349,7 +443,8 @@ def _unknown(place: Place) -> str:
 
 
 def _siblings(place: Place) -> list[str]:
-    """The keys of a section."""
+    """The keys of a section; items of a list are all alike."""
+    place = tuple(part for part in place if isinstance(part, str))
     depth = len(place)
-    inside = [key.split(".") for key in known_keys()]
+    inside = [key.split(".") for key in known_keys(in_lists=True)]
     return list(dict.fromkeys(key[depth] for key in inside if tuple(key[:depth]) == place))

@@ -129,6 +129,10 @@ class AchievementKind(StrEnum):
     STATED = "stated"
     ISSUE = "issue"  # completed in a tracker, with no pull request that has the credit
     EPIC = "epic"  # gathers the changes and issues that belong to it
+    DEPLOYMENT = "deployment"  # brought changes to where they are used
+    KPI = "kpi"  # a target reached, or a lasting shift of a measured series
+    CONTENT = "content"  # a post that people took up
+    EXPERIMENT = "experiment"  # a run that beat what there was
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,10 @@ class Kind(StrEnum):
     RELEASE = "release"
     PUSH = "push"
     EPIC = "epic"  # what people said about an epic of their own
+    POST = "post"  # a piece of content and how it was received
+    RUN = "run"  # of an experiment
+    MODEL = "model"  # a registered version of a model
+    KPI_MILESTONE = "kpi_milestone"  # a target that was reached, as it was when it was
     LINK = "link"  # a pull request's tie to an epic, as a person set it
 
 

@@ -181,3 +181,30 @@ def texts(value: Any) -> tuple[str, ...]:
     if not isinstance(value, Sequence) or isinstance(value, str):
         return ()
     return tuple(one for one in value if isinstance(one, str))
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """One deployment of a repository to an environment. ``state`` is success, failure, error, rolled_back, in_progress, or
+    whatever else its source says (``queued``, ``inactive``); empty where nothing was told. ``started`` is when it was asked
+    for, where nothing told when it began."""
+
+    key: str
+    repository: str
+    environment: str
+    sha: str = ""
+    version: str = ""
+    state: str = ""
+    started: int | None = None
+    finished: int | None = None
+    url: str = ""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether it took effect; one that was rolled back or replaced later did."""
+        return self.state in ("success", "inactive", "rolled_back")
+
+    @property
+    def at(self) -> int | None:
+        """When it took effect or failed, as far as it is known."""
+        return self.finished if self.finished is not None else self.started

@@ -353,6 +353,49 @@ epic_versions = Table(
     Column("created", BigInteger, nullable=False),
 )
 
+epic_revisions = Table(
+    "epic_revisions",
+    metadata,
+    Column("epic", Text, primary_key=True),
+    Column("revision", Integer, primary_key=True),
+    Column("structure", Text, nullable=False),  # JSON, as it was frozen
+    Column("content_hash", String(64), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
+# --- key performance indicators ----------------------------------------------------------------------
+
+kpi_series = Table(
+    "kpi_series",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("kpi", Text, nullable=False),
+    Column("labels", Text, nullable=False, default="{}"),  # JSON {name: value}, sorted by name
+    UniqueConstraint("kpi", "labels"),
+)
+
+kpi_samples = Table(
+    "kpi_samples",
+    metadata,
+    Column("series_id", _Id, ForeignKey("kpi_series.id", ondelete="CASCADE"), primary_key=True),
+    Column("at", BigInteger, primary_key=True),  # milliseconds
+    Column("value", Float, nullable=False),
+    Column("origin", String(10), nullable=False),  # scrape, history, stated
+)
+
+kpi_shifts = Table(
+    "kpi_shifts",
+    metadata,
+    Column("id", _Id, primary_key=True),
+    Column("series_id", _Id, ForeignKey("kpi_series.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "at", BigInteger, nullable=False
+    ),  # milliseconds: the first sample after it, when it was first seen
+    Column("body", Text, nullable=False),  # JSON
+    Column("found", BigInteger, nullable=False),  # milliseconds, by our clock
+    UniqueConstraint("series_id", "at"),
+)
+
 notifications = Table(
     "notifications",
     metadata,
