@@ -100,16 +100,6 @@ class Experiment(NamedTuple):
     margin: float = 0.01
 
 
-BUSINESS_METRICS = (
-    "engagement_rate_improvement",
-    "revenue_impact",
-    "cost_savings",
-    "user_satisfaction_increase",
-    "time_to_market_reduction",
-)
-"""What a KPI may measure for an epic."""
-
-
 def _latency(series: str, share: float, window: str) -> str:
     """A quantile of a histogram, or the mean of a plain series of that name."""
     return f"histogram_quantile({share}, sum by (le) (rate({series}_bucket[{window}]))) or avg({series})"
@@ -336,8 +326,7 @@ class Settings:
     orchestrator_url: str | None = field(
         default=None, repr=False, metadata=_variable("ORCHESTRATOR_URL", web_address, "address")
     )
-    """``ORCHESTRATOR_URL``: where the persona and the text of a post are asked for that the adaptor does not tell.
-    Default: none."""
+    """``ORCHESTRATOR_URL``: whose ``/metrics`` tell the values of KPIs where no Prometheus does. Default: none."""
 
     content_check_interval: int = field(default=3600, metadata=_variable("CONTENT_CHECK_INTERVAL", _SECONDS))
     """``CONTENT_CHECK_INTERVAL``: seconds between two readings of posts by the server. Default: 3600."""
@@ -518,6 +507,11 @@ def _read(path: Path) -> Mapping[str, tuple[Any, int]]:
             f"{path} cannot be read without {error.name}; install 'achievement-collector[server]'"
         ) from None
     return read_configuration(path)
+
+
+def explain_address(address: str | None) -> str | None:
+    """An address without what may be a secret in it."""
+    return None if address is None else str(_shown(address, "address"))
 
 
 def _shown(value: Any, hides: str) -> Any:

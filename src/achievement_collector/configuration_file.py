@@ -17,7 +17,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from achievement_collector.config import (
-    BUSINESS_METRICS,
     CI_METRICS,
     EPIC_SOURCES,
     PERSONAS,
@@ -26,6 +25,7 @@ from achievement_collector.config import (
     settings_variables,
     web_address,
 )
+from achievement_collector.derive.epic_outcomes import METRICS
 from achievement_collector.errors import ConfigurationError
 from achievement_collector.facts.kpis import Direction, Kpi
 
@@ -122,15 +122,18 @@ class _Kpi(_Section):
     money_per_unit: Annotated[float, Field(ge=0, le=1e12)] | None = None
     currency: _Line | None = None
     counter: bool | None = None
-    metric: Annotated[str, _one_of(BUSINESS_METRICS)] | None = None
+    metric: Annotated[str, _one_of(METRICS)] | None = None
     repositories: list[_Line] | None = None
     environments: list[_Line] | None = None
+    rollout_query: Annotated[str, AfterValidator(_query)] | None = None
+    rollout_label: Annotated[str, AfterValidator(_kpi_name)] | None = None
 
     def made(self) -> Kpi:
         return Kpi(
             self.name, self.query or "", self.title or self.name.replace("_", " "), Direction(self.direction), self.target,
             self.unit or "", self.money_per_unit, self.currency or "$", bool(self.counter), self.metric or "",
-            tuple(self.repositories or ()), tuple(self.environments or ()),
+            tuple(self.repositories or ()), tuple(self.environments or ()), self.rollout_query or "",
+            self.rollout_label or "version",
         )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from achievement_collector.facts.kpis import Direction
+
 
 def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
@@ -67,3 +69,22 @@ class EpicLink(BaseModel):
     model_config = ConfigDict(extra="forbid")
     pull_request: Annotated[Text, Field(max_length=500, examples=["acme/rocket#12"])]
     belongs: bool = True
+
+
+class KpiMilestone(BaseModel):
+    """A value of a KPI as a program states it."""
+
+    model_config = ConfigDict(extra="forbid")
+    metric_name: Annotated[Text, Field(min_length=1, max_length=100, examples=["revenue_projection_monthly"])]
+    value: Annotated[float, Field(allow_inf_nan=False)]
+    target: Annotated[float, Field(allow_inf_nan=False)]
+    direction: Direction | None = None
+    unit: Annotated[Text | None, Field(max_length=40)] = None
+    told_by: Annotated[Text, Field(max_length=200)] = ""
+
+
+class PrometheusScrape(BaseModel):
+    """Which KPIs are asked for; all where none is named."""
+
+    model_config = ConfigDict(extra="forbid")
+    kpis: Annotated[list[Annotated[Text, Field(max_length=100)]], Field(max_length=200)] = []

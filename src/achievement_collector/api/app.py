@@ -10,7 +10,18 @@ from fastapi import FastAPI
 from fastapi.concurrency import run_in_threadpool
 
 from achievement_collector import __version__
-from achievement_collector.api import achievements, ci, documentation, epics, errors, operations, webhooks
+from achievement_collector.api import (
+    achievements,
+    ci,
+    deployments,
+    documentation,
+    epics,
+    errors,
+    kpis,
+    operations,
+    threads,
+    webhooks,
+)
 from achievement_collector.api.guard import Guard
 from achievement_collector.api.metrics import Metrics
 from achievement_collector.api.state import State
@@ -61,8 +72,8 @@ def create_app(
     )
     app.state.own = state
     errors.add_to(app)
-    for router in (webhooks.router, achievements.router, epics.router, ci.router, operations.router):
-        app.include_router(router)
+    for module in (webhooks, achievements, epics, ci, kpis, deployments, threads, operations):
+        app.include_router(module.router)
     documentation.add_to(app)
     app.add_middleware(Guard, state=state)
     return app

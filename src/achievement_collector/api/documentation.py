@@ -81,7 +81,7 @@ def _route(method: str, path: str, told: Mapping[str, Any], described: Mapping[s
 
 def _scope(method: str, path: str) -> str:
     """What a token must be for; tests/test_api_tokens.py holds every route to this."""
-    if path == "/ci/metrics":
+    if path in ("/ci/metrics", "/threads/track", "/kpis/milestones"):
         return "ingest"
     return "read" if method == "get" else "write"
 

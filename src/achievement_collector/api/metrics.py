@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from achievement_collector.ledger import inbox
+from achievement_collector.ledger.outcomes import outcome_counts
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.clock import now_ms
 from achievement_collector.workflows.supervisor import Work
@@ -41,31 +42,9 @@ class Metrics:
             f"{_PREFIX}_http_requests", "Answers by method, route and status.", ["method", "route", "status"],
             registry=self.registry,
         )  # fmt: skip
-        self.threads_integrations = Counter(
-            f"{_PREFIX}_threads_integrations",
-            "Content posts taken in; 0 in this version, which takes none in.",
-            registry=self.registry,
-        )
-        self.prometheus_scrapes = Counter(
-            f"{_PREFIX}_prometheus_scrapes",
-            "Readings of KPIs from Prometheus; 0 in this version, which makes none.",
-            ["result"],
-            registry=self.registry,
-        )
-        self.prometheus_scrapes.labels("ok")  # shown from the start
         self.analysis_seconds = Histogram(
             f"{_PREFIX}_ai_analysis_duration_seconds",
             "Time an analysis by a language model took; 0 in this version, which makes none.",
-            registry=self.registry,
-        )
-        self.viral_posts = Counter(
-            f"{_PREFIX}_viral_posts_tracked",
-            "Posts that became achievements; 0 in this version, which takes none in.",
-            registry=self.registry,
-        )
-        self.kpi_milestones = Counter(
-            f"{_PREFIX}_kpi_milestones",
-            "KPI milestones recorded; 0 in this version, which reads no KPIs.",
             registry=self.registry,
         )
         self.syncs = Counter(
@@ -90,6 +69,7 @@ class _FromLedger(Collector):
     def collect(self) -> list[Metric]:
         with self._ledger.read() as connection:
             depth = inbox.depth(connection)
+            taken = outcome_counts(connection)
         counts = self._work.counts
         states = GaugeMetricFamily(
             f"{_PREFIX}_inbox_deliveries", "Deliveries in the inbox by state.", labels=["state"]
@@ -105,8 +85,19 @@ class _FromLedger(Collector):
         processed.add_metric(["processed"], counts.processed.processed)
         processed.add_metric(["not_relevant"], counts.processed.not_relevant)
         processed.add_metric(["failed"], counts.processed.failed)
+        scrapes = CounterMetricFamily(
+            f"{_PREFIX}_prometheus_scrapes", "Scrapes of KPIs from Prometheus.", labels=["result"]
+        )
+        scrapes.add_metric(["ok"], taken.scrapes)
+        scrapes.add_metric(["failed"], taken.failed_scrapes)
         return [
             states,
+            scrapes,
+            CounterMetricFamily(f"{_PREFIX}_threads_integrations", "Content posts taken in.", taken.posts),
+            CounterMetricFamily(
+                f"{_PREFIX}_viral_posts_tracked", "Posts that are achievements.", taken.posts_that_count
+            ),
+            CounterMetricFamily(f"{_PREFIX}_kpi_milestones", "KPI milestones recorded.", taken.milestones),
             GaugeMetricFamily(f"{_PREFIX}_inbox_depth", "Deliveries that wait.", depth.counts[inbox.WAITING]),
             GaugeMetricFamily(
                 f"{_PREFIX}_inbox_lag_seconds", "For how long the longest waiting delivery waits.", waiting

@@ -85,8 +85,9 @@ def export(
                 "an epic is exported whole: --epic goes with --persona, --format, --redact and --output"
             )
         content = export_epic(
-            ledger, epic, datetime.now(UTC), persona=persona, format=wanted, redactions=redact
-        )
+            ledger, epic, datetime.now(UTC), persona=persona, format=wanted, redactions=redact,
+            settings=options.settings(database),
+        )  # fmt: skip
         _write(content, output)
         return
     content = export_record(
@@ -98,6 +99,7 @@ def export(
         top=top or None,
         redactions=redact,
         emails=emails,
+        settings=options.settings(database),
         warn=lambda told: typer.echo(f"note: {told}", err=True),
     )
     _write(content, output)

@@ -1,4 +1,4 @@
-"""``serve``, ``track``, ``sync``, ``inbox``, ``token`` and ``ci``: live collection."""
+"""``serve``, ``track``, ``inbox``, ``token`` and ``ci``: live collection."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ from typing import Annotated
 import typer
 
 from achievement_collector.cli import ci_workflow, options
+from achievement_collector.cli.progress import conclude
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(serve)
     app.command()(track)
-    sync = typer.Typer(help="Ask GitHub and Linear for what is new: github, linear.", no_args_is_help=True)
-    sync.command("github")(sync_github)
-    sync.command("linear")(sync_linear)
-    app.add_typer(sync, name="sync")
     inbox = typer.Typer(help="Deliveries of webhooks: list, show, retry.", no_args_is_help=True)
     inbox.command("list")(inbox_list)
     inbox.command("show")(inbox_show)
@@ -84,100 +81,6 @@ def track(
         open_ledger(in_force.database), in_force, chosen, interval, lambda told: typer.echo(told, err=True)
     )
     tracker.once() if once else tracker.run()
-
-
-# --- sync --------------------------------------------------------------------------------------------
-
-
-def sync_github(
-    repositories: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="OWNER/REPO", help="Default: GITHUB_REPOSITORIES.", show_default=False),
-    ] = None,
-    database: options.Database = None,
-) -> None:
-    """Bring pull requests, reviews, issues, runs, deployments and releases of repositories up to date."""
-    from achievement_collector.errors import ConfigurationError
-    from achievement_collector.ledger.store import open_ledger
-    from achievement_collector.services.polling import poll_github
-
-    in_force = options.settings(database)
-    chosen = repositories or list(in_force.github_repositories)
-    if not chosen:
-        raise ConfigurationError("name a repository (OWNER/REPO), or set GITHUB_REPOSITORIES")
-    ledger = open_ledger(in_force.database)
-    for repository in chosen:
-        with _Progress(repository) as progress:
-            done = poll_github(ledger, in_force, repository, _now(), progress)
-        _tell(repository, done)
-    _conclude(ledger, in_force)
-
-
-def sync_linear(database: options.Database = None) -> None:
-    """Bring issues, projects and initiatives of Linear up to date, and link pull requests back there."""
-    from achievement_collector.ledger.store import open_ledger
-    from achievement_collector.present.wording import plural
-    from achievement_collector.services.linking_back import link_back
-    from achievement_collector.services.polling import poll_linear
-
-    in_force = options.settings(database)
-    ledger = open_ledger(in_force.database)
-    with _Progress("Linear") as progress:
-        done = poll_linear(ledger, in_force, _now(), progress)
-    _tell("Linear", done)
-    _conclude(ledger, in_force)
-    linked = link_back(ledger, in_force, _now())
-    if linked:
-        typer.echo(
-            f"Linear: {plural(linked, 'pull request')} linked to {'its issue' if linked == 1 else 'their issues'}"
-        )
-
-
-class _Progress:
-    """A line that is drawn over on a terminal, and nothing elsewhere."""
-
-    def __init__(self, name: str) -> None:
-        import sys
-
-        self._name = name
-        self._is_shown = sys.stderr.isatty()
-
-    def __enter__(self) -> _Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_shown:
-            typer.echo("\r\x1b[K", nl=False, err=True)
-
-    def __call__(self, stage: str, done: int, total: int | None) -> None:
-        if self._is_shown:
-            of = f" of {total:,}" if total else ""
-            typer.echo(f"\r\x1b[K{self._name}: {stage} {done:,}{of}", nl=False, err=True)
-
-
-def _tell(name: str, done: object) -> None:
-    from achievement_collector.present.wording import synced_in_words
-
-    typer.echo(f"{name}: {synced_in_words(done)}")
-
-
-def _conclude(ledger: object, in_force: object) -> None:
-    from achievement_collector.config import Settings
-    from achievement_collector.ledger.store import Ledger
-    from achievement_collector.present.wording import plural
-    from achievement_collector.services.intake import process_waiting
-    from achievement_collector.services.live import bring_up_to_date
-
-    assert isinstance(ledger, Ledger)
-    assert isinstance(in_force, Settings)
-    while process_waiting(ledger, in_force, _now(), limit=100).total:
-        pass
-    done = bring_up_to_date(ledger, in_force, _now)
-    if done.epics or done.repositories:
-        typer.echo(
-            f"brought up to date: {plural(done.repositories, 'repository', 'repositories')},"
-            f" {plural(done.issues, 'issue')}, {plural(done.epics, 'epic')}"
-        )
 
 
 def _now() -> int:
@@ -282,7 +185,7 @@ def inbox_retry(
         show_delivery(ledger, number)
     count = retry_deliveries(ledger, numbers or None)
     typer.echo(f"{count:,} to be processed again")
-    _conclude(ledger, in_force)
+    conclude(ledger, in_force)
 
 
 # --- tokens ------------------------------------------------------------------------------------------
@@ -398,6 +301,6 @@ def ci_ingest(
 
         ledger = open_ledger(in_force.database)
         taken = dict(ingest(ledger, submission, in_force, _now()).taken)
-        _conclude(ledger, in_force)
+        conclude(ledger, in_force)
     for kind, told in taken.items():
         typer.echo(f"{kind}: {told}")

@@ -9,7 +9,19 @@ from types import FrameType
 import typer
 
 from achievement_collector import __version__
-from achievement_collector.cli import config, epic, export, hook, live, people, record, scan
+from achievement_collector.cli import (
+    config,
+    deployments,
+    epic,
+    export,
+    hook,
+    kpi,
+    live,
+    people,
+    record,
+    scan,
+    sync,
+)
 from achievement_collector.errors import CollectorError
 
 app = typer.Typer(
@@ -26,6 +38,9 @@ export.add_to(app)
 hook.add_to(app)
 epic.add_to(app)
 live.add_to(app)
+sync.add_to(app)
+kpi.add_to(app)
+deployments.add_to(app)
 config.add_to(app)
 
 

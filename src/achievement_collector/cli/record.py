@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from typing import Annotated
 
 import typer
 
 from achievement_collector.cli import options
+from achievement_collector.derive.conclusions import GATHERERS
 
 _Id = Annotated[
     str, typer.Argument(metavar="ID", help="The achievement's id, or its first four digits or more.")
@@ -35,7 +37,11 @@ def list_(
     min_impact: options.MinImpact = None,
     text: options.Text = None,
     kind: Annotated[
-        str | None, typer.Option(help="Only change, release, stated, issue or epic.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Only change, release, stated, issue, epic, deployment, kpi, content or experiment.",
+            show_default=False,
+        ),
     ] = None,
     newest: Annotated[bool, typer.Option("--newest", help="Newest first instead of best first.")] = False,
     left_out: Annotated[bool, typer.Option("--left-out", help="What the rules leave out, and why.")] = False,
@@ -74,15 +80,18 @@ def list_(
         screen.print(
             achievements_table(listing.achievements, screen.width, repositories=listing.repositories > 1)
         )
-    shown = sum(kind == "epic" or one.kind.value != "epic" for one in listing.achievements)
+    gatherers = {} if kind in GATHERERS else Counter(
+        one.kind.value for one in listing.achievements if one.kind.value in GATHERERS
+    )  # fmt: skip
+    shown = len(listing.achievements) - sum(gatherers.values())
     rest = "" if shown >= listing.matching else f", {shown:,} shown (--limit 0 shows all)"
     screen.print()
     noun = "change or issue left out" if left_out else "achievement"
     nouns = "changes and issues left out" if left_out else "achievements"
     screen.print(f"{plural(listing.matching, noun, nouns)}: {listing.selection}{rest}")
-    epics = sum(one.kind.value == "epic" for one in listing.achievements) if kind != "epic" else 0
-    if epics:
-        screen.print(f"{plural(epics, 'epic')} beside them, gathering what is counted already")
+    if gatherers:
+        told = " and ".join(plural(count, name) for name, count in sorted(gatherers.items(), reverse=True))
+        screen.print(f"{told} beside them, gathering what is counted already")
     if not left_out and listing.left_out:
         screen.print(
             f"left out: {left_out_in_words(listing.left_out, listing.bots_left_out)} (--left-out tells why)"

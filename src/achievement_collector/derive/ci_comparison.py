@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from achievement_collector.derive.quantities import SECONDS, quantity
 from achievement_collector.facts.work import CiReport
 
 _SMALL_SHARE = 0.05
@@ -276,11 +277,11 @@ def _whole(data: Mapping[str, Any], name: str) -> int | None:
 
 def in_words(one: Measure) -> str:
     """Such as ``search: 200 ms -> 50 ms, 75 % faster, n=20``; a measure without a baseline says so."""
-    after = _shown(one.after, one.unit)
+    after = quantity(one.after, one.unit)
     n = _samples(one) if one.kind == "benchmark" else ""
     if one.before is None:
         return f"{one.name}: {after}{n}; {one.note}"
-    text = f"{one.name}: {_shown(one.before, one.unit)} → {after}"
+    text = f"{one.name}: {quantity(one.before, one.unit)} → {after}"
     match one.kind:
         case "benchmark" | "build_time":
             text += _faster(one)
@@ -313,39 +314,6 @@ def _faster(one: Measure) -> str:
         return ", unchanged" if one.after == one.before else ""
     percent = (one.after - one.before) / abs(one.before) * 100
     share = f"{abs(percent):.0f} %" if abs(percent) >= 9.95 else f"{abs(percent):.1f} %"
-    if one.unit in _SECONDS and one.higher_is_better is not True:
+    if one.unit in SECONDS and one.higher_is_better is not True:
         return f", {share} {'faster' if percent < 0 else 'slower'}"
     return f", {share} {'higher' if percent > 0 else 'lower'}"
-
-
-_SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
-
-
-def _shown(value: float, unit: str) -> str:
-    if unit == "rate":
-        return f"{value * 100:.1f} %"
-    seconds = _SECONDS.get(unit)
-    if seconds is not None and value:
-        return _time(value * seconds)
-    number = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else _three_digits(value)
-    return f"{number} {unit}".rstrip() if unit not in ("tests", "findings") else number
-
-
-def _time(seconds: float) -> str:
-    """Three digits, such as 1.25 s or 50 ms; from two minutes on whole seconds."""
-    if abs(seconds) >= 99.95:
-        whole = round(seconds)
-        return f"{whole} s" if abs(whole) < 120 else f"{whole // 60} min {whole % 60} s"
-    for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
-        if abs(seconds) >= 0.9995 * step or name == "ns":
-            break
-    return f"{_three_digits(seconds / step)} {name}"
-
-
-def _three_digits(value: float) -> str:
-    size = abs(value)
-    if size < 0.001:
-        return f"{value:.3g}"
-    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 4
-    number = f"{value:.{places}f}"
-    return number.rstrip("0").rstrip(".") if "." in number else number

@@ -113,6 +113,7 @@ class Role(StrEnum):
     AUTHOR = "author"
     CO_AUTHOR = "co-author"
     RELEASER = "releaser"
+    SHIPPED = "shipped"  # shipped what an outcome coincided with, or what brought it
 
 
 class Credit(NamedTuple):
@@ -133,6 +134,10 @@ class AchievementKind(StrEnum):
     KPI = "kpi"  # a target reached, or a lasting shift of a measured series
     CONTENT = "content"  # a post that people took up
     EXPERIMENT = "experiment"  # a run that beat what there was
+
+
+GATHERERS = ("epic", "deployment")
+"""The kinds that gather other achievements, which are counted: they are shown beside them and not counted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +218,31 @@ class RepositoryInRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredSeries:
+    """A series of a KPI as it is drawn. ``points``, ``change_points`` and ``deployments`` begin with a moment in milliseconds
+    since 1970; ``usual`` is the range in which values usually lie, None where too few are known; the medians are those of
+    both sides of the last change."""
+
+    title: str
+    name: str
+    unit: str
+    points: tuple[tuple[int, float], ...]
+    target: float | None = None
+    usual: tuple[float, float] | None = None
+    change_points: tuple[tuple[int, str], ...] = ()
+    deployments: tuple[tuple[int, str], ...] = ()
+    before_median: float | None = None
+    after_median: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A selection of achievements, ready to be presented; presenters add no fact to it.
 
     ``achievements`` are sorted by impact, best first. ``person`` is the display name of the subject, empty
     for a whole repository's record; ``selection`` tells in words what was asked for; the counts are of the
-    whole selection before ``--top`` cut it, so that a cut record cannot be taken for the whole.
+    whole selection before ``--top`` cut it, so that a cut record cannot be taken for the whole. ``gathered`` are epics and
+    deployments, newest first, which gather what is counted already; ``measured`` the series behind KPIs among the achievements.
     """
 
     achievements: tuple[Achievement, ...]
@@ -236,3 +260,5 @@ class Record:
     months: tuple[tuple[str, int], ...] = ()  # "2026-03" -> achievements, whole selection, no month skipped
     categories: tuple[tuple[str, int], ...] = ()  # most frequent first, whole selection
     skills: tuple[SkillUse, ...] = ()  # most used first, whole selection
+    gathered: tuple[Achievement, ...] = ()
+    measured: tuple[MeasuredSeries, ...] = ()

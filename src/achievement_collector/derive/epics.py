@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 from achievement_collector.derive.ci_comparison import Measure, in_words, over_time
+from achievement_collector.derive.epic_outcomes import MeasuredShift, business_metrics
 from achievement_collector.derive.pulls import attached_to, attachment_kind, reverted_number
 from achievement_collector.facts.work import Attachment, Check, EpicSource, Issue, PullRequest
 
@@ -23,14 +24,6 @@ _FAILED = frozenset({"failure", "timed_out", "startup_failure", "error"})
 _FINE = frozenset({"success", "neutral", "skipped"})
 
 _REVERTED, _REVERT, _COPY = "reverted by", "a revert", "a copy of"
-
-BUSINESS_METRICS = (
-    "engagement_rate_improvement",
-    "revenue_impact",
-    "cost_savings",
-    "user_satisfaction_increase",
-    "time_to_market_reduction",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +63,7 @@ class EpicFacts:
     attachments: tuple[Attachment, ...] = ()
     milestones: tuple[tuple[str, str, str], ...] = ()
     issue_achievements: Mapping[str, Rolled] | None = None
+    shifts: tuple[MeasuredShift, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +108,7 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
         "deliverables": _deliverables(pulls, delivered, issues, facts.issue_achievements or {}),
         "metrics": {
             "technical": _technical(delivered, merged),
-            "business": {name: _unmeasured("no KPI is tied to this epic") for name in BUSINESS_METRICS},
+            "business": business_metrics(facts.shifts),
             "quality": _quality(delivered, merged),
             "team": _team(people, delivered, issues),
         },

@@ -37,7 +37,8 @@ class Kpi:
     as the values are (``s``, ``$``, ``ratio``, ``count`` ...); ``money_per_unit`` what one unit is worth, and ``money_period``
     for how long (``month``), where somebody stated it; ``is_counter`` says that the series counts up and restarts at 0;
     ``metric`` is the epic's business metric that it measures; ``repositories`` and ``environments`` narrow the deployments
-    that may have moved it (all where empty).
+    that may have moved it (all where empty); ``rollout_query`` gives the same measure for each version that runs, told apart
+    by ``rollout_label``, so that versions can be compared side by side.
     """
 
     name: str
@@ -52,6 +53,8 @@ class Kpi:
     metric: str = ""
     repositories: tuple[str, ...] = ()
     environments: tuple[str, ...] = ()
+    rollout_query: str = ""
+    rollout_label: str = "version"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from achievement_collector.ledger.tables import (
     entities,
     epic_events,
     epic_members,
+    epic_revisions,
     epic_versions,
     epics,
     mentions,
@@ -163,6 +164,30 @@ def add_versions(
     )
 
 
+def freeze_structure(
+    connection: Connection, epic: str, revision: int, structure: Mapping[str, Any], content_hash: str, now: int
+) -> None:
+    """Keeps the structure of a final revision as it was."""
+    connection.execute(
+        sa.insert(epic_revisions).values(
+            epic=epic,
+            revision=revision,
+            structure=json.dumps(structure, ensure_ascii=False),
+            content_hash=content_hash,
+            created=now,
+        )
+    )
+
+
+def frozen_structure(connection: Connection, epic: str, revision: int) -> dict[str, Any] | None:
+    """The structure of a final revision; None where it was made before structures were kept."""
+    query = sa.select(epic_revisions.c.structure).where(
+        epic_revisions.c.epic == epic, epic_revisions.c.revision == revision
+    )
+    text = connection.scalar(query)
+    return None if text is None else json.loads(text)
+
+
 def versions_of(connection: Connection, epic: str, revision: int | None = None) -> dict[int, dict[str, str]]:
     """revision -> persona -> text."""
     query = sa.select(epic_versions).where(epic_versions.c.epic == epic).order_by(epic_versions.c.revision)
@@ -257,6 +282,16 @@ def epics_of_pulls(connection: Connection, repository: str) -> dict[str, str]:
         .order_by(epic_members.c.epic.desc())
     )
     return {row.member: row.epic for row in rows}
+
+
+def epics_of_members(connection: Connection, members: Iterable[str]) -> set[str]:
+    """The epics that any of these pull requests or issues belongs to."""
+    listed = sorted(set(members))
+    found: set[str] = set()
+    for start in range(0, len(listed), 500):
+        part = listed[start : start + 500]
+        found |= set(connection.scalars(sa.select(epic_members.c.epic).where(epic_members.c.member.in_(part))))
+    return found
 
 
 def pulls_that_mention(connection: Connection, words: Iterable[str]) -> list[str]:

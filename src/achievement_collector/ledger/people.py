@@ -8,7 +8,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from achievement_collector.derive.conclusions import AchievementKind
+from achievement_collector.derive.conclusions import GATHERERS
 from achievement_collector.derive.identity import AuthorKind, Decision, Person, parse_signature
 from achievement_collector.facts import Signature
 from achievement_collector.ledger.revision import note_change
@@ -126,7 +126,7 @@ def list_people(connection: Connection, *, text: str | None = None, bots: bool =
             .where(
                 achievements.c.is_counted,
                 ~achievements.c.is_hidden,
-                achievements.c.kind != AchievementKind.EPIC.value,  # it gathers others, which are counted
+                achievements.c.kind.not_in(GATHERERS),  # they gather others, which are counted
             )
             .group_by(signatures.c.person_id)
         )

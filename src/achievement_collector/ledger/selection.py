@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from achievement_collector.derive.conclusions import (
+    GATHERERS,
     Achievement,
     AchievementKind,
     BusinessValue,
@@ -48,6 +49,15 @@ _MANY = 500
 _YEAR_ZERO = 62_167_219_200  # seconds from then to 1970
 
 
+_TOLD_WITH_EVIDENCE = {
+    AchievementKind.EPIC,
+    AchievementKind.DEPLOYMENT,
+    AchievementKind.KPI,
+    AchievementKind.CONTENT,
+    AchievementKind.EXPERIMENT,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     """Which achievements are asked for. Empty fields select everything; several fields must all hold.
@@ -66,7 +76,7 @@ class Filter:
     min_impact: int | None = None
     text: str | None = None
     without_releases: bool = False
-    without_epics: bool = False
+    without_gatherers: bool = False  # epics and deployments, which gather what is counted already
     left_out: bool = False  # only what the rules leave out, instead of what counts
     hidden: bool = False  # hidden ones as well
 
@@ -97,8 +107,8 @@ def _conditions(wanted: Filter) -> list[sa.ColumnElement[bool]]:
         )
     if wanted.without_releases:
         conditions.append(table.kind != AchievementKind.RELEASE.value)
-    if wanted.without_epics:
-        conditions.append(table.kind != AchievementKind.EPIC.value)
+    if wanted.without_gatherers:
+        conditions.append(table.kind.not_in(GATHERERS))
     if wanted.skill:
         conditions.append(
             table.id.in_(
@@ -416,7 +426,10 @@ def _value(stored: dict[str, Any] | None, edit: tuple[Any, int] | None) -> Busin
         return BusinessValue(ValueKind.STATED, str(edit[0]), source=f"stated by hand on {day}")
     if not stored:
         return BusinessValue()
-    return BusinessValue(ValueKind(stored["kind"]), stored["text"], source=stored["source"])
+    return BusinessValue(
+        ValueKind(stored["kind"]), stored["text"], stored.get("formula", ""),
+        tuple((str(name), str(value)) for name, value in stored.get("inputs", ())), stored.get("source", ""),
+    )  # fmt: skip
 
 
 def _evidence(
@@ -442,7 +455,7 @@ def _evidence(
         )
     if kind is AchievementKind.ISSUE:
         return issue_evidence(detail["issue"])
-    if kind is AchievementKind.EPIC:
+    if kind in _TOLD_WITH_EVIDENCE:
         return tuple(Evidence(*item) for item in detail["evidence"])
     return change_evidence(
         web_url,

@@ -11,10 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.derive.epics import full_title
 from achievement_collector.present.personas import Persona
 from achievement_collector.present.printable import one_line
-from achievement_collector.present.view import Detail, Document, Entry, Link, Section, safe_url
+from achievement_collector.present.view import (
+    Detail,
+    Document,
+    Entry,
+    Link,
+    Section,
+    measured_section,
+    safe_url,
+)
 from achievement_collector.present.wording import plural
 
 Structure = Mapping[str, Any]
@@ -26,15 +35,15 @@ _MOST_DESCRIPTION = 500
 # reader -> sections, in their order
 _SECTIONS: Mapping[str, tuple[str, ...]] = {
     "tech_lead": (
-        "missing", "glance", "quality", "measures", "pulls", "issues", "phases", "timeline", "milestones", "people",
+        "missing", "glance", "quality", "measures", "business", "pulls", "issues", "phases", "timeline", "milestones", "people",
         "skills", "evidence", "method",
     ),
     "technical": (
-        "missing", "glance", "measures", "quality", "pulls", "skills", "issues", "phases", "timeline", "milestones",
+        "missing", "glance", "measures", "quality", "business", "pulls", "skills", "issues", "phases", "timeline", "milestones",
         "people", "evidence", "method",
     ),
     "leadership": (
-        "missing", "glance", "people", "phases", "milestones", "quality", "delivered", "evidence", "method",
+        "missing", "glance", "business", "people", "phases", "milestones", "quality", "delivered", "evidence", "method",
     ),
     "hr_manager": ("missing", "glance", "people", "skills", "delivered", "evidence", "method"),
     "startup_ceo": ("missing", "glance", "delivered", "gains", "business", "evidence", "method"),
@@ -81,10 +90,16 @@ class Standing:
         return f"{told}; revision {self.revision} no longer holds" if self.revision else told
 
 
-def build(structure: Structure, persona: Persona, standing: Standing) -> Document:
-    """The document of an epic for a reader."""
+def build(
+    structure: Structure, persona: Persona, standing: Standing, measured: Sequence[MeasuredSeries] = ()
+) -> Document:
+    """The document of an epic for a reader; ``measured`` are the series that shifted when its work was shipped."""
     key, title = one_line(structure["key"]), one_line(structure["title"])
-    made = (_MAKERS[name](structure, persona, standing) for name in _SECTIONS[persona.key])
+    made: list[Section | None] = []
+    for name in _SECTIONS[persona.key]:
+        made.append(_MAKERS[name](structure, persona, standing))
+        if name == "business":
+            made.append(measured_section(measured))
     return Document(
         persona.title if standing.is_final else f"{persona.title} ({standing.status})",
         full_title(key, title),

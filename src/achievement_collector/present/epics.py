@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
+from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.derive.epics import content_hash
 from achievement_collector.errors import ConfigurationError, ExportRefusedError
 from achievement_collector.present.epic_view import Standing, Structure, build
@@ -33,6 +34,7 @@ def render_epic(
     generated: str,
     redactions: Redactions | None = None,
     refuse: bool = True,
+    measured: Sequence[MeasuredSeries] = (),
 ) -> bytes:
     """The bytes of a file: markdown, html, pdf or json.
 
@@ -45,7 +47,11 @@ def render_epic(
             f"an epic is not exported as {format!r}; choose from {', '.join(EPIC_FORMATS)}"
         )
     standing = _standing(structure, status, revision, unmet, generated)
-    told: dict[str, Any] = {"epic": structure, "unmet": list(unmet)}
+    told: dict[str, Any] = {
+        "epic": structure,
+        "unmet": list(unmet),
+        "measured": [asdict(one) for one in measured],
+    }
     told = _each_text(told, lambda text, *_: printable(text))  # first: no invisible character hides a name
     if redactions:
         told = _redacted(told, redactions)
@@ -57,7 +63,7 @@ def render_epic(
     standing = replace(standing, unmet=tuple(told["unmet"]))
     if format == "json":
         return _json(told["epic"], persona, standing).encode()
-    document = build(told["epic"], persona, standing)
+    document = build(told["epic"], persona, standing, [_series(one) for one in told["measured"]])
     if format == "markdown":
         from achievement_collector.present.markdown import markdown
 
@@ -69,6 +75,13 @@ def render_epic(
     from achievement_collector.present.pdf import pdf
 
     return pdf(document)
+
+
+def _series(told: Mapping[str, Any]) -> MeasuredSeries:
+    listed = ("points", "change_points", "deployments")
+    changed: dict[str, Any] = {name: tuple((one[0], one[1]) for one in told[name]) for name in listed}
+    usual = told["usual"]
+    return MeasuredSeries(**{**told, **changed, "usual": (usual[0], usual[1]) if usual else None})
 
 
 def epic_document(

@@ -51,7 +51,7 @@ def undrawn(record: Record, persona: Persona, *, emails: bool = False) -> str:
 def refuse_secrets(record: Record) -> None:
     """Looks at everything that any format could write."""
     found: list[Secret] = []
-    for one in record.achievements:
+    for one in (*record.achievements, *record.gathered):
         texts = [
             one.title, one.description, one.category.basis, one.value.text, one.value.source, one.released_in,
             *(skill.evidence for skill in one.skills), *(credit.person for credit in one.credits),
@@ -59,6 +59,14 @@ def refuse_secrets(record: Record) -> None:
             *(part.fact for part in one.complexity.parts),
         ]  # fmt: skip
         found += find_secrets("\n".join(texts), f"achievement {one.id}")
+    for series in record.measured:
+        told = [
+            series.title,
+            series.name,
+            series.unit,
+            *(text for _, text in (*series.change_points, *series.deployments)),
+        ]
+        found += find_secrets("\n".join(told), f"series {series.name}")
     for place in record.repositories:
         found += find_secrets(f"{place.key} {place.web_url}", f"repository {place.key}")
     if found:

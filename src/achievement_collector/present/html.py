@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from achievement_collector.present import charts
+from achievement_collector.present.kpi_charts import figure
 from achievement_collector.present.view import Document, Section
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def _chart(section: Section) -> str:
         drawn = charts.columns(section.bars, section.title)
     elif section.kind == "bars":
         drawn = charts.bars(section.bars, section.title)
+    elif section.kind == "charts":
+        drawn = "".join(figure(one) for one in section.charts)
     elif section.kind == "skills" and section.rows:
         drawn = charts.spans(section.rows[:14], "Skills over time")
     return Markup(drawn)  # noqa: S704 - charts escapes every text itself

@@ -4,9 +4,16 @@ at any time. Dates are ISO 8601 with zone; scores 0 to 100; confidence 0 to 1; s
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
-from achievement_collector.derive.conclusions import Achievement, BusinessValue, Record, Score
+from achievement_collector.derive.conclusions import (
+    Achievement,
+    AchievementKind,
+    BusinessValue,
+    Record,
+    Score,
+)
 from achievement_collector.present.printable import printable
 
 SCHEMA_VERSION = 1
@@ -33,6 +40,11 @@ def json_record(record: Record, persona: str, *, emails: bool = False) -> str:
         "categories": [{"category": name, "achievements": count} for name, count in record.categories],
         "skills": [skill._asdict() | {"kind": skill.kind.value} for skill in record.skills],
         "achievements": [achievement_json(one) for one in record.achievements],
+        "epics": [achievement_json(one) for one in record.gathered if one.kind is AchievementKind.EPIC],
+        "deployments": [
+            achievement_json(one) for one in record.gathered if one.kind is AchievementKind.DEPLOYMENT
+        ],
+        "series": [asdict(one) for one in record.measured],
     }
     return json.dumps(_clean(data), indent=2, ensure_ascii=False) + "\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from achievement_collector.present.kpi_charts import KpiChart, described, legend
 from achievement_collector.present.view import Detail, Document, Entry, Link, Section
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$])")
@@ -32,12 +33,25 @@ def _section(section: Section) -> list[str]:
         return [f"- {_plain(line)}" for line in section.lines] + [""]
     if section.kind == "entries":
         return [line for entry in section.entries for line in _entry(entry)]
+    if section.kind == "charts":
+        return [line for chart in section.charts for line in _chart(chart)]
     if section.kind == "details":
         return [*_details(section.details), ""]
     rows = section.rows or tuple((name, f"{count:,}") for name, count in section.bars)
     table = ["| " + " | ".join(section.columns) + " |", "|" + " --- |" * len(section.columns)]
     table += ["| " + " | ".join(_plain(cell) for cell in row) + " |" for row in rows]
     return [*table, ""]
+
+
+def _chart(chart: KpiChart) -> list[str]:
+    """A chart in words."""
+    lines = [f"### {_plain(chart.title)}", "", _plain(described(chart)), ""]
+    entries = legend(chart)
+    return [
+        *lines,
+        *(f"- {one.mark}: {_plain(one.when)} {_plain(one.text)}" for one in entries),
+        *([""] if entries else []),
+    ]
 
 
 def _entry(entry: Entry) -> list[str]:

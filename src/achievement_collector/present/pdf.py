@@ -6,7 +6,9 @@ import json
 import re
 from dataclasses import asdict
 from importlib.resources import as_file, files
+from typing import Any
 
+from achievement_collector.present.kpi_charts import printed
 from achievement_collector.present.view import Document
 
 # what the fonts inside the compiler draw: Latin, Greek, Cyrillic, punctuation and technical signs
@@ -22,7 +24,7 @@ def beyond_own_fonts(document: Document) -> str:
 def pdf(document: Document) -> bytes:
     import typst
 
-    data = json.dumps(asdict(document), ensure_ascii=False)
+    data = json.dumps(_data(document), ensure_ascii=False)
     with as_file(files(__package__) / "templates" / "record.typ") as template:
         made = typst.compile(
             str(template),
@@ -32,6 +34,17 @@ def pdf(document: Document) -> bytes:
         )
     assert isinstance(made, bytes)
     return made
+
+
+def _data(document: Document) -> dict[str, Any]:
+    """The document as plain data, its charts drawn."""
+    data = asdict(document)
+    for section, told in zip(document.sections, data["sections"], strict=True):
+        drawn = [printed(one) for one in section.charts]
+        told["charts"] = [
+            {**one._asdict(), "legend": [entry._asdict() for entry in one.legend]} for one in drawn
+        ]
+    return data
 
 
 def _timestamp(document: Document) -> int:

@@ -57,7 +57,9 @@ def redact(record: Record, redactions: Redactions) -> Record:
         place.key for place in record.repositories if replacing.names_repository(place.key, place.web_url)
     }
     hidden |= {
-        one.repository for one in record.achievements if replacing.names_repository(one.repository, "")
+        one.repository
+        for one in (*record.achievements, *record.gathered)
+        if replacing.names_repository(one.repository, "")
     }
     achievements = tuple(
         _achievement(one, replacing, one.repository in hidden) for one in record.achievements
@@ -77,6 +79,8 @@ def redact(record: Record, redactions: Redactions) -> Record:
         email="" if person != record.person else replacing(record.email),
         selection=replacing(record.selection),
         skills=tuple(skill._replace(name=replacing(skill.name)) for skill in record.skills),
+        gathered=tuple(_achievement(one, replacing, one.repository in hidden) for one in record.gathered),
+        measured=replacing.everywhere(record.measured),
     )
 
 

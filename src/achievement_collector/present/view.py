@@ -13,9 +13,11 @@ from achievement_collector.derive.conclusions import (
     AchievementKind,
     Category,
     Evidence,
+    MeasuredSeries,
     Record,
     ValueKind,
 )
+from achievement_collector.present.kpi_charts import KpiChart
 from achievement_collector.present.personas import Persona
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
@@ -65,7 +67,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """``kind`` tells the layout: text, entries, details, bars, months, skills; any other is a table."""
+    """``kind`` tells the layout: text, entries, details, bars, months, skills, charts; any other is a table."""
 
     kind: str
     title: str
@@ -76,6 +78,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...] = ()
     columns: tuple[str, ...] = ()
     details: tuple[Detail, ...] = ()
+    charts: tuple[KpiChart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,8 @@ def build(record: Record, persona: Persona, *, emails: bool = False) -> Document
         "summary": _summary,
         "highlights": _highlights,
         "releases": _releases,
+        "measured": _measured,
+        "gathered": _gathered,
         "skills": _skills,
         "activity": _activity,
         "categories": _categories,
@@ -270,6 +275,39 @@ def _releases(record: Record, persona: Persona) -> Section | None:
     return Section("rows", "Releases", note, rows=tuple(rows), columns=("day", "release", "gathers"))
 
 
+def _measured(record: Record, persona: Persona) -> Section | None:
+    return measured_section(record.measured)
+
+
+def measured_section(found: Sequence[MeasuredSeries]) -> Section | None:
+    """Charts of series; None where there is none."""
+    note = "The series as they were recorded, in UTC. That a deployment came at the time of a change does not make it the cause."
+    charts = tuple(
+        KpiChart(
+            f"{one_line(one.title)} ({one_line(one.name)})", one_line(one.unit), one.points, one.target, one.usual,
+            tuple((at, one_line(text)) for at, text in one.change_points),
+            tuple((at, one_line(text)) for at, text in one.deployments), one.before_median, one.after_median,
+        )
+        for one in found
+    )  # fmt: skip
+    return Section("charts", "Measured", note, charts=charts) if charts else None
+
+
+def _gathered(record: Record, persona: Persona) -> Section | None:
+    """Epics and deployments, the newest first."""
+    rows = [
+        (one.occurred.date().isoformat(), one.kind.value, one_line(one.title))
+        for one in record.gathered[:_MOST_RELEASES]
+    ]
+    if not rows:
+        return None
+    more = len(record.gathered) - len(rows)
+    note = "They gather achievements that are counted already." + (
+        f" {more} more are not listed." if more else ""
+    )
+    return Section("rows", "Epics and deployments", note, rows=tuple(rows), columns=("day", "kind", "title"))
+
+
 def _skills(record: Record, persona: Persona) -> Section | None:
     if not record.skills:
         return None
@@ -311,7 +349,7 @@ def _value(record: Record, persona: Persona) -> Section:
     return Section(
         "text",
         "Business value",
-        "Measured, derived, or stated by a person; never estimated.",
+        "Measured, derived by the formula shown, or stated by a person.",
         lines=tuple(lines),
     )
 

@@ -26,6 +26,7 @@ from achievement_collector.ledger.collecting import SignatureIds
 from achievement_collector.ledger.entities import mark_stale
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.identity import load_author_rules, refresh_people
+from achievement_collector.services.outcomes import mark_of
 from achievement_collector.services.records import one_achievement, parse_moment
 from achievement_collector.services.scanning import derive_all
 from achievement_collector.sources.git.configuration import configured_email, configured_name
@@ -62,10 +63,9 @@ def edit_achievement(
             conclusions.remove_by_uid(connection, uid)
             _store_statement(connection, uid, stated)
             conclusions.apply_edits(connection)
-        elif reset and key.startswith(("issue/", "epic/")):
+        elif reset and (what := mark_of(connection, key)):
             conclusions.remove_by_uid(connection, uid)
-            kind, _, name = key.partition("/")
-            mark_stale(connection, [(kind, name, "an edit taken back")], now * 1000)
+            mark_stale(connection, [(*what, "an edit taken back")], now * 1000)
         elif reset:
             conclusions.forget_derivation(connection, uid)
         else:

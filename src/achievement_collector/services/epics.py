@@ -38,6 +38,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.tables import epics as epics_table
 from achievement_collector.services.epic_index import EpicIndex
 from achievement_collector.services.live import note_changes
+from achievement_collector.services.outcomes import measured_shifts
 
 PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "startup_ceo", "investor")
 _TEXTS = frozenset(
@@ -243,6 +244,7 @@ def _finalise(
         epic._replace(state="completed", revision=final.revision, content_hash=digest, finalised=now),
     )
     stored.add_versions(connection, key, final.revision, final.texts, digest, now)
+    stored.freeze_structure(connection, key, final.revision, epic.structure, digest, now)
     told = f"final, revision {final.revision}, sha256 {digest[:12]}"
     if standing.by_hand and standing.unmet:
         told += f"; completed by hand although {'; '.join(standing.unmet)}"
@@ -335,6 +337,7 @@ def gather(connection: Connection, key: str, settings: Settings) -> EpicFacts:
         key, sources, tuple(issues), tuple(inside),
         tuple(work.attachments(connection, issues=[issue.key for issue in issues])), tuple(milestones),
         {issue: by_uid[uid] for issue, uid in of_issues.items() if uid in by_uid},
+        measured_shifts(connection, [pull.key for pull in pulls], settings),
     )  # fmt: skip
 
 

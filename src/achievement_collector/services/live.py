@@ -29,6 +29,7 @@ from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger import work
 from achievement_collector.ledger.collecting import SignatureIds, ensure_repository, rename_repository
+from achievement_collector.ledger.deployments import repositories_with_deployments
 from achievement_collector.ledger.entities import (
     Changed,
     Stale,
@@ -38,9 +39,11 @@ from achievement_collector.ledger.entities import (
     thing,
     things,
 )
+from achievement_collector.ledger.kpis import names_of_kpis
 from achievement_collector.ledger.selection import rolled_pulls
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.epic_index import EpicIndex
+from achievement_collector.services.outcomes import KINDS, conclude_outcome, outcome_marks
 
 _log = logging.getLogger(__name__)
 _ROUNDS = 12
@@ -77,6 +80,14 @@ def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -
                 shas.setdefault(f"sha:{one.scope.rpartition('@')[2]}", cause)
             case Kind.CI_REPORT:
                 marks.append(("reports", one.scope, cause))
+            case Kind.DEPLOYMENT:
+                marks.append(("deployments", one.scope, cause))
+            case Kind.POST:
+                marks.append(("post", one.key, cause))
+            case Kind.RUN | Kind.MODEL if one.scope:
+                marks.append(("experiment", one.scope, cause))
+            case Kind.KPI_MILESTONE:
+                marks.append(("kpi", one.scope, cause))
             case Kind.REPOSITORY if "moved_to" in one.fields:
                 marks.append(("repository", one.key, cause))
                 pulls = things(connection, Kind.PULL_REQUEST, scopes=work.names_of(connection, one.key))
@@ -94,12 +105,13 @@ class Updated:
     pulls: int = 0
     issues: int = 0
     repositories: int = 0
+    outcomes: int = 0
     epics: int = 0
     finalised: int = 0
 
     @property
     def total(self) -> int:
-        return self.pulls + self.issues + self.repositories + self.epics
+        return self.pulls + self.issues + self.repositories + self.outcomes + self.epics
 
 
 @dataclass(slots=True)
@@ -125,7 +137,7 @@ def bring_up_to_date(
             return done
         for _ in range(_ROUNDS):
             before = done.total
-            for step in (_teams, _sources, _pulls, _reports, _repositories, _issues, _epics):
+            for step in (_teams, _sources, _pulls, _reports, _repositories, _issues, _outcomes, _epics):
                 if not keep_going():
                     return done
                 step(ledger, settings, clock(), done)
@@ -360,6 +372,8 @@ def _derive_repository(
         settle(connection, marks)
         mark_stale(connection, _epics_of(connection, marks), now)
         mark_stale(connection, _issues_of(connection, marks, changed), now)
+        for one in marks:
+            mark_stale(connection, outcome_marks(connection, one.key, one.cause), now)
 
 
 # --- what fails --------------------------------------------------------------------------------------
@@ -444,6 +458,11 @@ def everything_stale(ledger: Ledger, now: int) -> None:
             for one in things(connection, Kind.ISSUE)
             if one.key.startswith("linear/")
         ]
+        found += [("deployments", name, "the rules") for name in repositories_with_deployments(connection)]
+        found += [("post", one.key, "the rules") for one in things(connection, Kind.POST)]
+        experiments = {one.scope for one in things(connection, Kind.RUN) if one.scope}
+        found += [("experiment", scope, "the rules") for scope in sorted(experiments)]
+        found += [("kpi", name, "the rules") for name in names_of_kpis(connection)]
         found += [("epic", epic.key, "the rules") for epic in ledger_epics.stored_epics(connection)]
     for part in _parts(found):
         with ledger.write() as connection:
@@ -454,7 +473,11 @@ def note_scan(ledger: Ledger, repository: str, now: int) -> None:
     """Marks the epics and issues of a repository whose git history was read anew: a revert may have come to light."""
     scanned = [Stale("repository", repository, f"git {repository}", now)]
     with ledger.read() as connection:
-        found = [*_epics_of(connection, scanned), *_issues_of(connection, scanned)]
+        found = [
+            *_epics_of(connection, scanned),
+            *_issues_of(connection, scanned),
+            *outcome_marks(connection, repository, scanned[0].cause),
+        ]
     if found:
         with ledger.write() as connection:
             mark_stale(connection, found, now)
@@ -597,6 +620,22 @@ def _does(pull: PullRequest, identifier: str) -> bool:
     return told.endswith(("branch", "title")) or identifier in (
         one.upper() for one in closed_issues(pull.body)
     )
+
+
+# --- outcomes ----------------------------------------------------------------------------------------
+
+
+def _outcomes(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> None:
+    """Deployments, posts, experiments, KPIs."""
+    for kind in KINDS:
+        for one in _read(ledger, kind):
+            what = f"{kind} {one.key}"
+            if _rests(ledger, what, now):
+                continue
+            with _tolerated(ledger, what, now, done):
+                conclude_outcome(ledger, settings, one, now)
+                done.outcomes += 1
+                _succeeded(ledger, what)
 
 
 # --- epics -------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.conclusions import (
+    GATHERERS,
     Achievement,
     AchievementKind,
     Category,
@@ -33,6 +34,8 @@ from achievement_collector.ledger.reading import commit_span, stored_repositorie
 from achievement_collector.ledger.selection import Filter
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.sources.git.configuration import configured_email
+
+_MOST_GATHERED = 100  # epics, and deployments, of one record
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,7 @@ def list_achievements(
                 connection, wanted, limit=limit, order="newest" if newest_first else "impact"
             ),
             selection.count_achievements(
-                connection, wanted if wanted.kind == "epic" else replace(wanted, without_epics=True)
+                connection, wanted if wanted.kind in GATHERERS else replace(wanted, without_gatherers=True)
             ),
             left_out,
             bots,
@@ -118,13 +121,14 @@ def page_of_achievements(
 
 
 def counts_of_selection(ledger: Ledger, query: Query, now: datetime) -> tuple[int, int]:
-    """(achievements without epics, epics) in a selection. Where epics are asked for, they are what is counted."""
+    """(achievements, those that gather others: epics and deployments) in a selection. Where one of the latter kinds is asked
+    for, they are what is counted."""
     with ledger.read() as connection:
         wanted, _ = _filter(connection, query, now)
         everything = selection.count_achievements(connection, wanted)
-        if wanted.kind == "epic":
+        if wanted.kind in GATHERERS:
             return everything, everything
-        without = selection.count_achievements(connection, replace(wanted, without_epics=True))
+        without = selection.count_achievements(connection, replace(wanted, without_gatherers=True))
     return without, everything - without
 
 
@@ -161,8 +165,8 @@ def statistics_of(ledger: Ledger, query: Query, now: datetime) -> Statistics:
     """How many achievements by month and category, and how many are left out."""
     with ledger.read() as connection:
         wanted, words = _filter(connection, query, now)
-        if wanted.kind != "epic":
-            wanted = replace(wanted, without_epics=True)
+        if wanted.kind not in GATHERERS:
+            wanted = replace(wanted, without_gatherers=True)
         left_out, bots = selection.left_out_counts(connection, wanted)
         months = tuple(selection.monthly_counts(connection, wanted))
         categories = tuple(selection.category_counts(connection, wanted))
@@ -176,7 +180,7 @@ def skills_of_selection(ledger: Ledger, query: Query, now: datetime) -> list[Ski
         return [
             SkillUse(name, SkillKind(kind), count, _day(first), _day(last))
             for name, kind, count, first, last in selection.skill_counts(
-                connection, replace(wanted, without_epics=True)
+                connection, replace(wanted, without_gatherers=True)
             )
         ]
 
@@ -240,12 +244,19 @@ def build_record(
     """
     with ledger.read() as connection:
         wanted, words = _filter(connection, query, now)
-        if wanted.kind != "epic":
-            wanted = replace(wanted, without_epics=True)  # they gather what is here already
+        if wanted.kind not in GATHERERS:
+            wanted = replace(wanted, without_gatherers=True)  # they gather what is here already
         chosen = replace(wanted, without_releases=True) if releases_apart else wanted
         found = selection.select_achievements(connection, chosen, limit=top, order=order)
         if releases_apart and wanted.kind in (None, "release"):
             found += selection.select_achievements(connection, replace(wanted, kind="release"))
+        gathered: list[Achievement] = []
+        if wanted.kind is None:
+            for kind in GATHERERS:
+                only = replace(wanted, kind=kind, without_gatherers=False)
+                gathered += selection.select_achievements(
+                    connection, only, limit=_MOST_GATHERED, order="newest"
+                )
         left_out, bots = selection.left_out_counts(connection, wanted)
         name, email = "", ""
         if wanted.people:
@@ -287,6 +298,7 @@ def build_record(
             months=months,
             categories=categories,
             skills=skills,
+            gathered=tuple(sorted(gathered, key=lambda one: one.occurred, reverse=True)),
         )
 
 

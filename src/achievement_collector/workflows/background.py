@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from contextlib import ExitStack
+from functools import partial
 from typing import Protocol
 
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.clock import now_ms
-from achievement_collector.services.polling import has_linear
+from achievement_collector.services.polling import has_content, has_linear
 from achievement_collector.workflows import peers
 from achievement_collector.workflows.loop import LiveWork
 
@@ -68,6 +69,8 @@ class Background:
             work.repeat("github", 1.0, self._poll_github)
         if has_linear(serving.settings):
             work.repeat("linear", 1.0, self._poll_linear)
+        for name, seconds in _others(serving.settings).items():
+            work.repeat(name, 1.0, partial(self._poll, name, seconds))
         serving.is_ready = True
 
     def _start_engine(self) -> bool:
@@ -123,9 +126,28 @@ class Background:
         if self._is_new("linear", slot):
             syncs.enqueue_linear(slot)
 
+    def _poll(self, name: str, seconds: int) -> None:
+        from achievement_collector.workflows import syncs
+
+        slot = now_ms() // (seconds * 1000)
+        if self._is_new(name, slot):
+            syncs.enqueue(name, slot)
+
     def _is_new(self, name: str, slot: int) -> bool:
         """Whether this process has not asked for the slot yet."""
         if self._asked.get(name) == slot:
             return False
         self._asked[name] = slot
         return True
+
+
+def _others(settings: Settings) -> dict[str, int]:
+    """What else is polled, and every how many seconds."""
+    found = {}
+    if settings.has_prometheus:
+        found["prometheus"] = settings.scrape_interval_hours * 3600
+    if settings.mlflow_url is not None:
+        found["mlflow"] = settings.mlflow_check_interval
+    if has_content(settings):
+        found["posts"] = settings.content_check_interval
+    return found

@@ -130,6 +130,7 @@ class LiveWork:
         counts.pulls += done.pulls
         counts.issues += done.issues
         counts.repositories += done.repositories
+        counts.outcomes += done.outcomes
         counts.epics += done.epics
         counts.finalised += done.finalised
 

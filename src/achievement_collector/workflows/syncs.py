@@ -13,8 +13,9 @@ from dbos import DBOS, SetWorkflowID
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.clock import now_ms
+from achievement_collector.services.kpis import scrape
 from achievement_collector.services.linking_back import link_back
-from achievement_collector.services.polling import poll_github, poll_linear
+from achievement_collector.services.polling import poll_content, poll_github, poll_linear, poll_mlflow
 from achievement_collector.workflows.engine import SYNC_QUEUE
 
 
@@ -56,6 +57,52 @@ def _poll_linear() -> dict[str, Any]:
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _link_back() -> int:
     return link_back(_Own.ledger, _Own.settings, now_ms())
+
+
+@DBOS.workflow()
+def scrape_prometheus() -> dict[str, Any]:
+    """One scrape of all KPIs."""
+    return _scrape_prometheus()
+
+
+@DBOS.workflow()
+def sync_mlflow() -> dict[str, Any]:
+    """One poll of MLflow."""
+    return _poll_mlflow()
+
+
+@DBOS.workflow()
+def sync_content() -> dict[str, Any]:
+    """One poll of posts."""
+    return _poll_content()
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=30)
+def _scrape_prometheus() -> dict[str, Any]:
+    done = scrape(_Own.ledger, _Own.settings, now_ms())
+    return {
+        "kpis": done.kpis,
+        "samples": done.samples,
+        "milestones": len(done.milestones),
+        "failures": done.failures,
+    }
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
+def _poll_mlflow() -> dict[str, Any]:
+    return asdict(poll_mlflow(_Own.ledger, _Own.settings, now_ms))
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
+def _poll_content() -> dict[str, Any]:
+    return asdict(poll_content(_Own.ledger, _Own.settings, now_ms()))
+
+
+def enqueue(name: str, slot: int) -> None:
+    """Asks for a poll of ``prometheus``, ``mlflow`` or ``posts``; of several servers, one gets the slot of time."""
+    work = {"prometheus": scrape_prometheus, "mlflow": sync_mlflow, "posts": sync_content}[name]
+    with SetWorkflowID(f"{name}/{slot}"):
+        DBOS.enqueue_workflow(SYNC_QUEUE, work)
 
 
 def enqueue_github(repository: str, slot: int) -> None:

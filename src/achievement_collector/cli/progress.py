@@ -1,0 +1,56 @@
+"""What several commands tell while they work, and how they end: with everything concluded."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from achievement_collector.config import Settings
+    from achievement_collector.ledger.store import Ledger
+
+
+class LineProgress:
+    """A line that is drawn over on a terminal, and nothing elsewhere."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._is_shown = sys.stderr.isatty()
+
+    def __enter__(self) -> LineProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_shown:
+            typer.echo("\r\x1b[K", nl=False, err=True)
+
+    def __call__(self, stage: str, done: int, total: int | None = None) -> None:
+        if self._is_shown:
+            of = f" of {total:,}" if total else ""
+            typer.echo(f"\r\x1b[K{self._name}: {stage} {done:,}{of}", nl=False, err=True)
+
+
+def tell(name: str, done: object) -> None:
+    """What a poll came to."""
+    from achievement_collector.present.wording import synced_in_words
+
+    typer.echo(f"{name}: {synced_in_words(done)}")
+
+
+def conclude(ledger: Ledger, in_force: Settings) -> None:
+    """Processes what waits, draws the conclusions, and says how many."""
+    from achievement_collector.present.wording import plural
+    from achievement_collector.services.clock import now_ms
+    from achievement_collector.services.intake import process_waiting
+    from achievement_collector.services.live import bring_up_to_date
+
+    while process_waiting(ledger, in_force, now_ms(), limit=100).total:
+        pass
+    done = bring_up_to_date(ledger, in_force, now_ms)
+    if done.epics or done.repositories:
+        typer.echo(
+            f"brought up to date: {plural(done.repositories, 'repository', 'repositories')},"
+            f" {plural(done.issues, 'issue')}, {plural(done.epics, 'epic')}"
+        )

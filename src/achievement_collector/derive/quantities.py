@@ -1,0 +1,55 @@
+"""Numbers with their units, in words."""
+
+from __future__ import annotations
+
+SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+"""What one of a unit of time is, in seconds."""
+
+_CURRENCIES = ("$", "€", "£", "¥")
+_COUNTS = ("tests", "findings", "count")
+
+
+def quantity(value: float, unit: str) -> str:
+    """``0.25`` with ``s`` is "250 ms", ``0.065`` with ``rate`` or ``ratio`` "6.5 %", ``20500`` with ``$`` "$20,500"."""
+    if unit in ("rate", "ratio"):
+        percent = value * 100
+        return f"{percent:.1f} %" if unit == "rate" or abs(percent) >= 9.95 else f"{_three_digits(percent)} %"
+    seconds = SECONDS.get(unit)
+    if seconds is not None and value:
+        return _time(value * seconds)
+    if unit in _CURRENCIES:
+        return ("-" if value < 0 else "") + unit + _money(abs(value))
+    number = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else _three_digits(value)
+    return number if unit in _COUNTS else f"{number} {unit}".rstrip()
+
+
+def share(part: float) -> str:
+    """A part of a whole in percent, without a sign: 0.345 is "34 %", 0.034 "3.4 %"."""
+    percent = abs(part) * 100
+    return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.1f} %"
+
+
+def _money(value: float) -> str:
+    if value >= 1000 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.2f}" if value >= 0.995 else _three_digits(value)
+
+
+def _time(seconds: float) -> str:
+    """Three digits, such as 1.25 s or 50 ms; from two minutes on whole seconds."""
+    if abs(seconds) >= 99.95:
+        whole = round(seconds)
+        return f"{whole} s" if abs(whole) < 120 else f"{whole // 60} min {whole % 60} s"
+    for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+        if abs(seconds) >= 0.9995 * step or name == "ns":
+            break
+    return f"{_three_digits(seconds / step)} {name}"
+
+
+def _three_digits(value: float) -> str:
+    size = abs(value)
+    if size < 0.001:
+        return f"{value:.3g}"
+    places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 4
+    number = f"{value:.{places}f}"
+    return number.rstrip("0").rstrip(".") if "." in number else number

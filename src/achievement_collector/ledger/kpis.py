@@ -1,0 +1,213 @@
+"""Series of key performance indicators: samples as they were measured or stated, milestones, shifts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from achievement_collector.derive.kpis import KpiShift, Milestone
+from achievement_collector.facts.kpis import Direction, Sample, Series
+from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.ledger.entities import things
+from achievement_collector.ledger.tables import kpi_samples, kpi_series, kpi_shifts
+
+RECORDED = ("scrape", "stated")
+"""The origins of samples that the milestone rule compares; ``history`` is what was asked for afterwards."""
+
+_MANY = 500
+
+
+class StoredSeries(NamedTuple):
+    """A series with its id."""
+
+    id: int
+    series: Series
+
+
+class StoredShift(NamedTuple):
+    """A shift as it was found last. ``at`` is the moment it was first placed at, which names it."""
+
+    series_id: int
+    at: int
+    shift: KpiShift
+
+
+def series_id(connection: Connection, kpi: str, labels: Mapping[str, str]) -> int:
+    """The id of a series, which is made where it is not there. Its row is locked until the transaction ends, so that two
+    processes record one after the other."""
+    text = json.dumps(dict(sorted(labels.items())), ensure_ascii=False)
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(kpi_series)
+    connection.execute(
+        insert.values(kpi=kpi, labels=text).on_conflict_do_nothing(index_elements=["kpi", "labels"])
+    )
+    query = sa.select(kpi_series.c.id).where(kpi_series.c.kpi == kpi, kpi_series.c.labels == text)
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update()
+    return int(connection.scalar(query) or 0)
+
+
+def add_samples(connection: Connection, series: int, samples: Iterable[Sample], origin: str) -> int:
+    """Stores what is not there yet and gives the number of new ones: what was recorded stays as it was."""
+    before = _count(connection, series)
+    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(kpi_samples)
+    rows = [{"series_id": series, "at": one.at, "value": one.value, "origin": origin} for one in samples]
+    for start in range(0, len(rows), _MANY):
+        connection.execute(
+            insert.on_conflict_do_nothing(index_elements=["series_id", "at"]), rows[start : start + _MANY]
+        )
+    return _count(connection, series) - before
+
+
+def _count(connection: Connection, series: int) -> int:
+    query = sa.select(sa.func.count()).select_from(kpi_samples).where(kpi_samples.c.series_id == series)
+    return int(connection.scalar(query) or 0)
+
+
+def names_of_kpis(connection: Connection) -> list[str]:
+    """Every KPI of which something is known, measured or stated."""
+    return sorted(connection.scalars(sa.select(kpi_series.c.kpi).distinct()))
+
+
+def stored_series(
+    connection: Connection, kpi: str, since: int | None = None, origins: Sequence[str] = ()
+) -> list[StoredSeries]:
+    """The series of a KPI by their labels, with their samples in time's order."""
+    rows = connection.execute(sa.select(kpi_series).where(kpi_series.c.kpi == kpi)).all()
+    found = []
+    for row in sorted(rows, key=lambda one: one.labels):
+        query = sa.select(kpi_samples.c.at, kpi_samples.c.value).where(kpi_samples.c.series_id == row.id)
+        if since is not None:
+            query = query.where(kpi_samples.c.at >= since)
+        if origins:
+            query = query.where(kpi_samples.c.origin.in_(list(origins)))
+        samples = tuple(
+            Sample(at, value) for at, value in connection.execute(query.order_by(kpi_samples.c.at))
+        )
+        found.append(StoredSeries(row.id, Series(kpi, json.loads(row.labels), samples)))
+    return found
+
+
+def last_recorded(connection: Connection, series: int, before: int) -> Sample | None:
+    """The value of a series that was recorded last before a moment."""
+    table = kpi_samples.c
+    row = connection.execute(
+        sa.select(table.at, table.value)
+        .where(table.series_id == series, table.at < before, table.origin.in_(RECORDED))
+        .order_by(table.at.desc())
+        .limit(1)
+    ).first()
+    return Sample(row.at, row.value) if row else None
+
+
+def newest(connection: Connection, kpi: str) -> Sample | None:
+    """The newest value of a KPI, of whichever series."""
+    row = connection.execute(
+        sa.select(kpi_samples.c.at, kpi_samples.c.value)
+        .join(kpi_series)
+        .where(kpi_series.c.kpi == kpi)
+        .order_by(kpi_samples.c.at.desc(), kpi_samples.c.series_id)
+        .limit(1)
+    ).first()
+    return Sample(row.at, row.value) if row else None
+
+
+def forget_measured(connection: Connection, kpi: str) -> None:
+    """Takes away what was measured of a KPI (not what was stated) and its shifts: its query is another one now, and what
+    it measured is in Prometheus."""
+    inside = sa.select(kpi_series.c.id).where(kpi_series.c.kpi == kpi)
+    connection.execute(
+        sa.delete(kpi_samples).where(kpi_samples.c.series_id.in_(inside), kpi_samples.c.origin != "stated")
+    )
+    connection.execute(sa.delete(kpi_shifts).where(kpi_shifts.c.series_id.in_(inside)))
+
+
+# --- milestones --------------------------------------------------------------------------------------
+
+
+def milestone_observation(one: Milestone) -> Observation:
+    """A milestone as a fact, to be taken in."""
+    fields = asdict(one)
+    previous = fields.pop("previous")
+    fields |= {"direction": one.direction.value, "previous": list(previous) if previous else None}
+    return Observation(Kind.KPI_MILESTONE, one.key, one.at, fields, one.kpi)
+
+
+def milestones_of(connection: Connection, kpi: str | None = None) -> list[Milestone]:
+    """The milestones of a KPI, or all, oldest first."""
+    found = [
+        _milestone(one.fields)
+        for one in things(connection, Kind.KPI_MILESTONE, scopes=None if kpi is None else [kpi])
+    ]
+    return sorted(found, key=lambda one: (one.at, one.series))
+
+
+def _milestone(fields: Mapping[str, Any]) -> Milestone:
+    told = dict(fields)
+    previous = told.pop("previous", None)
+    told["direction"] = Direction(told["direction"])
+    return Milestone(**told, previous=Sample(*previous) if previous else None)
+
+
+# --- shifts ------------------------------------------------------------------------------------------
+
+
+def stored_shifts(connection: Connection, kpi: str | None = None) -> list[StoredShift]:
+    """The shifts of a KPI, or all, oldest first."""
+    query = sa.select(kpi_shifts).join(kpi_series).order_by(kpi_shifts.c.at, kpi_shifts.c.series_id)
+    if kpi is not None:
+        query = query.where(kpi_series.c.kpi == kpi)
+    return [
+        StoredShift(row.series_id, row.at, KpiShift(**json.loads(row.body)))
+        for row in connection.execute(query)
+    ]
+
+
+def replace_shifts(
+    connection: Connection, series: int, found: Sequence[KpiShift], now: int, frozen_until: int = 0
+) -> bool:
+    """Stores the shifts of a series as they are found now; whether anything changed. One that overlaps an earlier one keeps
+    the moment that names it; one that is no longer found is taken away. What lies before ``frozen_until`` stays as it is:
+    there the samples that it was found in are no longer looked at."""
+    table = kpi_shifts.c
+    inside = sa.and_(table.series_id == series, table.at >= frozen_until)
+    known = {row.at: row for row in connection.execute(sa.select(kpi_shifts).where(inside))}
+    rows: dict[int, str] = {}
+    free = {at: KpiShift(**json.loads(row.body)) for at, row in known.items()}
+    for one in found:
+        at = next(
+            (
+                at
+                for at, before in sorted(free.items(), key=lambda item: abs(item[0] - one.at))
+                if before.earliest <= one.latest
+                and one.earliest <= before.latest
+                and (before.difference > 0) == (one.difference > 0)
+            ),
+            one.at,
+        )
+        if at < frozen_until:
+            continue
+        free.pop(at, None)
+        rows[at] = json.dumps({**asdict(one), "at": at}, ensure_ascii=False)
+    if rows == {at: row.body for at, row in known.items()}:
+        return False
+    found_before = {at: row.found for at, row in known.items()}
+    connection.execute(sa.delete(kpi_shifts).where(inside))
+    for at, body in rows.items():
+        connection.execute(
+            sa.insert(kpi_shifts).values(series_id=series, at=at, body=body, found=found_before.get(at, now))
+        )
+    return True
+
+
+def kpis_with_shifts(connection: Connection) -> list[str]:
+    return sorted(
+        connection.scalars(
+            sa.select(kpi_series.c.kpi).join(kpi_shifts, kpi_shifts.c.series_id == kpi_series.c.id).distinct()
+        )
+    )

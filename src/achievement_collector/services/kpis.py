@@ -1,0 +1,460 @@
+"""Key performance indicators: asking Prometheus, taking stated values, and concluding milestones and shifts from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.engine import Connection
+
+from achievement_collector.config import Settings
+from achievement_collector.derive.kpis import KpiShift, Milestone, judge_milestone
+from achievement_collector.errors import CollectorError, ConfigurationError, NotFoundError
+from achievement_collector.facts.kpis import Direction, Kpi, Sample, Series
+from achievement_collector.ledger import kpis as stored
+from achievement_collector.ledger.entities import cursor, cursors_like, mark_stale, remember, take_in
+from achievement_collector.ledger.kpis import StoredSeries
+from achievement_collector.ledger.outcomes import SCRAPES
+from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.live import note_changes
+
+if TYPE_CHECKING:
+    from achievement_collector.derive.shifts import Found
+    from achievement_collector.sources.prometheus.client import PrometheusClient
+
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+_MOST_HISTORY = 2_000  # samples that the first scrape asks for, of each series
+_FROZEN = 14 * DAY  # at the old end of what is compared, where shifts come and go with the window's end
+
+Progress = Callable[[str, int, int | None], None]
+
+
+def _quiet(_stage: str, _done: int, _total: int | None) -> None:
+    pass
+
+
+@dataclass(slots=True)
+class Scraped:
+    """What a scrape brought. ``failures`` tell for each KPI that could not be asked why; ``empty`` names those of which
+    Prometheus has no value."""
+
+    kpis: int = 0
+    series: int = 0
+    samples: int = 0
+    milestones: list[Milestone] = field(default_factory=list)
+    shifts_changed: int = 0
+    left_out: int = 0
+    empty: list[str] = field(default_factory=list)
+    failures: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, list[str]] = field(default_factory=dict)
+
+
+def prometheus_client(settings: Settings) -> PrometheusClient:
+    """A client of the configured Prometheus; :class:`ConfigurationError` where there is none."""
+    from achievement_collector.sources.prometheus.client import PrometheusClient
+
+    if settings.prometheus_url is None:
+        raise ConfigurationError("Prometheus is not configured; set PROMETHEUS_URL")
+    if settings.prometheus_enabled is False:
+        raise ConfigurationError("tracking.prometheus.enabled is false")
+    return PrometheusClient(
+        settings.prometheus_url, token=settings.prometheus_token, username=settings.prometheus_username,
+        password=settings.prometheus_password, certificate=settings.prometheus_certificate, key=settings.prometheus_key,
+        authority=settings.prometheus_authority,
+    )  # fmt: skip
+
+
+def scrape(
+    ledger: Ledger, settings: Settings, now: int, *, names: Sequence[str] = (), progress: Progress = _quiet
+) -> Scraped:
+    """Asks Prometheus for every KPI that has a query (or those of ``names``), with the history since the last scrape; what
+    is new is stored, milestones are recorded and shifts looked for. One KPI that cannot be asked does not keep the others
+    from it; where none can be, :class:`CollectorError` is raised. ``now`` in milliseconds."""
+    from achievement_collector.sources.prometheus.client import (
+        PrometheusAccessError,
+        PrometheusUnavailableError,
+    )
+    from achievement_collector.sources.prometheus.reading import PrometheusError
+
+    known = {one.name: one for one in settings.kpis}
+    for name in names:
+        if name not in known:
+            raise NotFoundError(f"no KPI is called {name!r}; configured are {', '.join(known) or 'none'}")
+    asked = [one for one in settings.kpis if one.query and (not names or one.name in names)]
+    done = Scraped()
+    stopped = ""
+    with prometheus_client(settings) as client:
+        for number, kpi in enumerate(asked):
+            progress(kpi.name, number, len(asked))
+            try:
+                _scrape_one(ledger, settings, client, kpi, now, done)
+                done.kpis += 1
+            except (PrometheusUnavailableError, PrometheusAccessError) as error:
+                stopped = str(error)
+                done.failures |= {one.name: stopped for one in asked[number:]}
+                break
+            except PrometheusError as error:
+                done.failures[kpi.name] = str(error)
+    progress("done", len(asked), len(asked))
+    _note_scrape(ledger, done, now)
+    if asked and not done.kpis:
+        raise CollectorError(stopped or "; ".join(dict.fromkeys(done.failures.values())))
+    return done
+
+
+def _note_scrape(ledger: Ledger, done: Scraped, now: int) -> None:
+    with ledger.write() as connection:
+        before = cursor(connection, SCRAPES) or {}
+        told = {
+            "tried": now,
+            "scraped": now if done.kpis else before.get("scraped"),
+            "failures": {name: text[:300] for name, text in done.failures.items()},
+            "empty": done.empty,
+            "scrapes": before.get("scrapes", 0) + (1 if done.kpis else 0),
+            "failed": before.get("failed", 0) + (0 if done.kpis else 1),
+        }
+        remember(connection, SCRAPES, told, now)
+
+
+def _scrape_one(
+    ledger: Ledger, settings: Settings, client: PrometheusClient, kpi: Kpi, now: int, done: Scraped
+) -> None:
+    with ledger.read() as connection:
+        state = cursor(connection, f"kpi/{kpi.name}") or {}
+    is_another = state.get("query") not in (None, kpi.query)
+    if is_another:
+        state = {}
+    days = settings.kpi_history_days
+    step = _step_of(days)
+    since = int(state.get("until") or now - days * DAY)
+    answer = client.query(kpi.query, now, kpi=kpi.name)
+    history = client.query_range(kpi.query, since, now, step // 1000, kpi=kpi.name).series if days else ()
+    rollout: tuple[Series, ...] = ()
+    if kpi.rollout_query:
+        began = int(state.get("until") or now - min(days, 30) * DAY)
+        rollout = client.query_range(kpi.rollout_query, began, now, step // 1000, kpi=rollout_of(kpi)).series
+    done.left_out += answer.left_out
+    if answer.warnings:
+        done.warnings[kpi.name] = list(answer.warnings)
+    if not answer.series and not history:
+        done.empty.append(kpi.name)
+    with ledger.write() as connection:
+        if is_another:
+            stored.forget_measured(connection, kpi.name)
+        for series in (*history, *rollout):
+            number = stored.series_id(connection, series.kpi, series.labels)
+            done.samples += stored.add_samples(connection, number, series.samples, "history")
+        found = _record(connection, kpi, answer.series, now, "scrape", "", done)
+        remember(connection, f"kpi/{kpi.name}", {"query": kpi.query, "until": now}, now)
+        mark_stale(connection, [("kpi", kpi.name, f"scrape of {kpi.name}")], now)
+    done.milestones += found
+    done.series += len({one.name for one in (*answer.series, *history)})
+    if look_for_shifts(ledger, settings, kpi, now):
+        done.shifts_changed += 1
+
+
+def rollout_of(kpi: Kpi) -> str:
+    """The name under which the series of single versions are kept."""
+    return f"{kpi.name}:rollout"
+
+
+def _step_of(days: int) -> int:
+    """Milliseconds between two samples of history: an hour, or more where that were too many."""
+    return max(HOUR, -(-days * DAY // _MOST_HISTORY // HOUR) * HOUR)
+
+
+def _record(
+    connection: Connection,
+    kpi: Kpi,
+    found: Sequence[Series],
+    now: int,
+    origin: str,
+    told_by: str,
+    done: Scraped,
+) -> list[Milestone]:
+    """Stores the values of a moment and the milestones among them. A counter's series are added up."""
+    milestones: list[Milestone] = []
+    counted = 0
+    for series in found:
+        number = stored.series_id(connection, kpi.name, series.labels)
+        sample = series.samples[-1]
+        if kpi.is_counter and origin == "scrape":
+            is_new = stored.add_samples(connection, number, [sample], origin)
+            done.samples += is_new
+            counted += is_new
+            continue
+        previous = stored.last_recorded(connection, number, sample.at)
+        is_new = stored.add_samples(connection, number, [sample], origin)
+        done.samples += is_new
+        if not is_new:
+            continue  # it was judged when it was recorded
+        one = _milestone(connection, kpi, series.name, sample, previous, origin, told_by)
+        if one:
+            milestones.append(one)
+    if counted:
+        totals = total_of_counters(stored.stored_series(connection, kpi.name, origins=("scrape", "history")))
+        recorded = [one for one in totals if one.at in _moments(connection, kpi.name)]
+        if recorded and recorded[-1].at == max(one.samples[-1].at for one in found):
+            previous = recorded[-2] if len(recorded) > 1 else None
+            one = _milestone(connection, kpi, kpi.name, recorded[-1], previous, origin, told_by)
+            if one:
+                milestones.append(one)
+    if milestones:
+        changed = take_in(connection, [stored.milestone_observation(one) for one in milestones], now)
+        note_changes(connection, changed, now)
+    return milestones
+
+
+def _moments(connection: Connection, name: str) -> set[int]:
+    """When a KPI was scraped."""
+    return {
+        one.at
+        for series in stored.stored_series(connection, name, origins=("scrape",))
+        for one in series.series.samples
+    }
+
+
+def _milestone(
+    connection: Connection,
+    kpi: Kpi,
+    series: str,
+    sample: Sample,
+    previous: Sample | None,
+    origin: str,
+    told_by: str,
+) -> Milestone | None:
+    if kpi.target is None:
+        return None
+    earlier = [
+        one.value
+        for one in stored.milestones_of(connection, kpi.name)
+        if one.series == series and one.at < sample.at and one.direction is kpi.direction
+    ]
+    best = (max if kpi.direction is Direction.HIGHER else min)(earlier, default=None)
+    judged = judge_milestone(
+        kpi.direction, sample.value, kpi.target, previous.value if previous else None, best,
+        needs_previous=origin == "scrape",
+    )  # fmt: skip
+    if not judged.is_milestone:
+        return None
+    return Milestone(
+        kpi.name, series, kpi.title or kpi.name, kpi.unit, kpi.direction, sample.at, sample.value, kpi.target, previous, origin,
+        told_by, kpi.money_per_unit, kpi.currency, kpi.query if origin == "scrape" else "",
+    )  # fmt: skip
+
+
+def total_of_counters(found: Sequence[StoredSeries]) -> tuple[Sample, ...]:
+    """The sum of counters, each made whole across its restarts first. One that is no longer there keeps what it counted."""
+    from achievement_collector.derive.series import without_resets
+
+    whole = [dict(without_resets(one.series.samples)) for one in found]
+    last = [0.0] * len(whole)
+    totals: list[Sample] = []
+    for at in sorted({at for one in whole for at in one}):
+        for number, one in enumerate(whole):
+            last[number] = one.get(at, last[number])
+        totals.append(Sample(at, math.fsum(last)))
+    return tuple(totals)
+
+
+def record_metrics(
+    ledger: Ledger, settings: Settings, told: Sequence[tuple[str, Mapping[str, str], float]], now: int
+) -> Scraped:
+    """Records the values of configured KPIs among (name, labels, value) that a service shows itself, as a scrape does."""
+    done = Scraped()
+    for kpi in settings.kpis:
+        found = [
+            Series(kpi.name, labels, (Sample(now, value),))
+            for name, labels, value in told
+            if name == kpi.name
+        ]
+        if not found:
+            continue
+        with ledger.write() as connection:
+            done.milestones += _record(connection, kpi, found, now, "scrape", "", done)
+            mark_stale(connection, [("kpi", kpi.name, f"a value of {kpi.name}")], now)
+        done.kpis += 1
+        done.series += len(found)
+        done.shifts_changed += look_for_shifts(ledger, settings, kpi, now)
+    return done
+
+
+# --- what is stated ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What became of a stated value: the milestone, or why it is none."""
+
+    milestone: Milestone | None
+    why: str
+
+
+def track_milestone(
+    ledger: Ledger,
+    settings: Settings,
+    name: str,
+    value: float,
+    target: float,
+    now: int,
+    *,
+    direction: Direction | None = None,
+    unit: str | None = None,
+    told_by: str = "",
+    at: int | None = None,
+) -> Tracked:
+    """Records a value of a KPI that a person or a program states; a milestone where the documented rule says so. What the
+    configuration says of a KPI of this name holds where nothing else is given."""
+    import re
+
+    if not re.fullmatch(r"[A-Za-z_][\w.:-]{0,99}", name, re.ASCII):
+        raise CollectorError(f"{name[:100]!r} is no name of a KPI: letters, digits, _ . : - make one")
+    if not (math.isfinite(value) and math.isfinite(target)):
+        raise CollectorError("a KPI's value and target must be finite numbers")
+    configured = next((one for one in settings.kpis if one.name == name), None)
+    kpi = Kpi(
+        name, "", configured.title if configured else name.replace("_", " "),
+        direction or (configured.direction if configured else Direction.HIGHER), target,
+        unit if unit is not None else configured.unit if configured else "",
+        configured.money_per_unit if configured else None, configured.currency if configured else "$",
+        metric=configured.metric if configured else "",
+    )  # fmt: skip
+    moment = now if at is None else at
+    with ledger.write() as connection:
+        number = stored.series_id(connection, name, {})
+        previous = stored.last_recorded(connection, number, moment)
+        earlier = [
+            one.value
+            for one in stored.milestones_of(connection, name)
+            if one.series == name and one.at < moment and one.direction is kpi.direction
+        ]
+        best = (max if kpi.direction is Direction.HIGHER else min)(earlier, default=None)
+        judged = judge_milestone(
+            kpi.direction, value, target, previous.value if previous else None, best, needs_previous=False
+        )
+        found = _record(
+            connection, kpi, [Series(name, {}, (Sample(moment, value),))], now, "stated", told_by, Scraped()
+        )
+        mark_stale(connection, [("kpi", name, f"a stated value of {name}")], now)
+    return Tracked(found[0] if found else None, judged.why)
+
+
+# --- shifts ------------------------------------------------------------------------------------------
+
+
+def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) -> list[StoredSeries]:
+    """The series in which shifts are looked for: of a counter its increase a day, all of its series together."""
+    found = stored.stored_series(connection, kpi.name, since, ("scrape", "history"))
+    if not kpi.is_counter or not found:
+        return found
+    from achievement_collector.derive.series import rates
+
+    totals = total_of_counters(found)
+    per_day = tuple(Sample(one.at, one.value * 86_400) for one in rates(totals))
+    return [StoredSeries(found[0].id, Series(kpi.name, {}, per_day))]
+
+
+def look_for_shifts(ledger: Ledger, settings: Settings, kpi: Kpi, now: int) -> bool:
+    """Finds the shifts of a KPI's series anew; whether they are others than before."""
+    since = now - max(settings.kpi_history_days, 90) * DAY
+    changed = False
+    with ledger.read() as connection:
+        found = compared_series(connection, kpi, since)
+    for one in found:
+        shifts = shifts_of(one.series)[1]
+        with ledger.write() as connection:
+            changed |= stored.replace_shifts(connection, one.id, shifts, now, since + _FROZEN)
+    if changed:
+        with ledger.write() as connection:
+            mark_stale(connection, [("kpi", kpi.name, f"shifts of {kpi.name}")], now)
+    return changed
+
+
+def shifts_of(series: Series) -> tuple[Found, list[KpiShift]]:
+    """What is found in a series, and its shifts in the form they are kept in."""
+    from achievement_collector.derive.shifts import find_shifts
+
+    found = find_shifts(series.samples)
+    step = _spacing(series.samples)
+    return found, [
+        KpiShift(
+            series.name, one.at, one.interval[0], one.interval[1], one.before.median, one.after.median, one.before.n,
+            one.after.n, one.difference, one.difference_interval[0] if one.difference_interval else None,
+            one.difference_interval[1] if one.difference_interval else None, one.relative, one.p_value, one.method, step,
+        )
+        for one in found.shifts
+    ]  # fmt: skip
+
+
+def _spacing(samples: Sequence[Sample]) -> int:
+    if len(samples) < 2:
+        return HOUR
+    return round(median(b.at - a.at for a, b in pairwise(samples)))
+
+
+# --- the state of it ---------------------------------------------------------------------------------
+
+
+def configured_kpi(settings: Settings, connection: Connection, name: str) -> Kpi:
+    """A KPI by its name: as it is configured, or as its milestones state it; :class:`NotFoundError` where nothing is known."""
+    found = next((one for one in settings.kpis if one.name == name), None)
+    if found is not None:
+        return found
+    if name not in stored.names_of_kpis(connection):
+        raise NotFoundError(f"no KPI is called {name!r}; kpi list shows them")
+    told = stored.milestones_of(connection, name)
+    if told:
+        last = told[-1]
+        return Kpi(
+            name, "", last.title, last.direction, last.target, last.unit, last.money_per_unit, last.currency
+        )
+    return Kpi(name, "", name.replace("_", " "))
+
+
+def prometheus_status(ledger: Ledger, settings: Settings, now: int) -> dict[str, Any]:
+    """The documented form of ``GET /prometheus/status``. ``status`` is ``active``, ``failing`` (the last scrape did not
+    work), ``waiting`` (there was none yet) or ``disabled``."""
+    from achievement_collector.config import explain_address
+    from achievement_collector.derive.epics import iso
+
+    with ledger.read() as connection:
+        told: Mapping[str, Any] = cursor(connection, SCRAPES) or {}
+        until = cursors_like(connection, "kpi/")
+        asked = [one for one in settings.kpis if one.query]
+        last = {one.name: stored.newest(connection, one.name) for one in asked}
+        milestones = len(stored.milestones_of(connection))
+    scraped, tried = told.get("scraped"), told.get("tried")
+    if not settings.has_prometheus:
+        status = "disabled"
+    elif tried is None:
+        status = "waiting"
+    else:
+        status = "active" if scraped == tried else "failing"
+    interval = settings.scrape_interval_hours * HOUR
+    following = None
+    if settings.has_prometheus:
+        following = iso((now // interval + 1) * interval) if tried is not None else iso(now)
+    return {
+        "status": status,
+        "prometheus_url": explain_address(settings.prometheus_url),
+        "scrape_interval_hours": settings.scrape_interval_hours,
+        "last_scrape": iso(scraped),
+        "last_attempt": iso(tried),
+        "next_scrape": following,
+        "scrapes": told.get("scrapes", 0),
+        "metrics_tracked": [one.name for one in asked],
+        "thresholds": {one.name: one.target for one in asked},
+        "last_values": {
+            name: {"value": one.value, "at": iso(one.at)} if one else None for name, one in last.items()
+        },
+        "not_measured": [name for name, one in last.items() if one is None],
+        "milestones": milestones,
+        "failures": dict(told.get("failures", {})),
+        "known_until": {name.partition("/")[2]: iso(one.get("until")) for name, one in until.items()},
+    }

@@ -1,0 +1,1 @@
+"""Prometheus: asking its HTTP API, and reading what it answers into time series."""
