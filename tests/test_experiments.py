@@ -1041,7 +1041,7 @@ def test_the_achievement_says_what_a_sceptic_asks() -> None:
     assert one.description == (
         "Run b logged accuracy 0.9; the best of 4 runs before it, a, had logged 0.8 (+12.5 %). "
         "Metric: chosen in the test; the last logged value of each run counts. "
-        "Each configuration was run once, so no spread is known and the gain may be partly chance. "
+        "No repeat of either is recorded, so no spread is known and the gain may be partly chance. "
         "Both used clicks (a1). Not compared: 2 runs before it on other or unrecorded data. "
         "Its author is known as the user of the run. "
         "Parameters: depth not set → 3; lr 0.1 → 0.2; wide yes → not set. Whether the code changed was not recorded."
@@ -1092,7 +1092,7 @@ def test_what_is_not_known_of_a_gain_is_said() -> None:
     )
     spread = told(spreads=(Spread(3, 0.79, 0.80),))
     assert "3 repeats of one configuration lie between 0.79 and 0.8, less apart than the gain." in spread
-    assert "run once" not in spread
+    assert "No repeat" not in spread
     code = {"run": run("b", 2, 0.9, commit="2" * 40), "best": run("a", 1, 0.8, commit="1" * 40)}
     assert "The code changed from 1111111111 to 2222222222." in told(**code)
     many = {"run": run("b", 2, 0.9, params={f"p{n:02}": "2" for n in range(20)})}

@@ -76,6 +76,26 @@ class Client:
     def edit(self, id: str, edit: AchievementEdit) -> dict[str, Any]:
         return self._ask("PATCH", f"/achievements/{_part(id)}", json=edit.model_dump(exclude_none=True))
 
+    def track_kpi_milestone(
+        self,
+        metric_name: str,
+        value: float,
+        target: float,
+        *,
+        direction: str | None = None,
+        unit: str | None = None,
+        told_by: str = "",
+    ) -> dict[str, Any]:
+        """States a value of a KPI (``POST /kpis/milestones``): ``status`` is ``created`` with the milestone, or ``recorded``
+        with the ``reason`` why it is none."""
+        told = {"metric_name": metric_name, "value": value, "target": target, "told_by": told_by}
+        more = {"direction": direction, "unit": unit}
+        return self._ask(
+            "POST",
+            "/kpis/milestones",
+            json={**told, **{name: one for name, one in more.items() if one is not None}},
+        )
+
     def delete(self, id: str) -> dict[str, Any]:
         return self._ask("DELETE", f"/achievements/{_part(id)}")
 

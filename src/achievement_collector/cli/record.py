@@ -86,8 +86,8 @@ def list_(
     shown = len(listing.achievements) - sum(gatherers.values())
     rest = "" if shown >= listing.matching else f", {shown:,} shown (--limit 0 shows all)"
     screen.print()
-    noun = "change or issue left out" if left_out else "achievement"
-    nouns = "changes and issues left out" if left_out else "achievements"
+    noun = "left out by the rules" if left_out else "achievement"
+    nouns = "left out by the rules" if left_out else "achievements"
     screen.print(f"{plural(listing.matching, noun, nouns)}: {listing.selection}{rest}")
     if gatherers:
         told = " and ".join(plural(count, name) for name, count in sorted(gatherers.items(), reverse=True))

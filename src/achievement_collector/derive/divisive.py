@@ -24,6 +24,7 @@ _LEVELS = ((240, 4), (90, 3), (0, 2))
 _LOST, _LOST_BY_PERSISTENCE, _LOST_LATER = 1.9, 4.7, 1.5
 """What fitting k levels at their likeliest places to n values takes off an autocorrelation, in k / n."""
 
+_SLOWEST = 0.95
 _REACH = 1.5
 """The long-run variance is summed over so many times the cube root of n lags."""
 
@@ -261,21 +262,30 @@ def _dependence(values: Sequence[float], edges: Sequence[int], steps: Sequence[i
     Fitting k levels to n values takes about (1.9 + 4.7 phi) k / n off, which is put back (Kendall 1954, Biometrika 41:403, has
     (1 + 3 phi) / n for one fixed level; here the places are fitted too, and the factors were measured on AR(1) series).
     The excess is the long-run variance of the whitened ranks (Andrews & Monahan 1992, Econometrica 60:953; Bartlett's
-    weights), what the levels take off put back likewise.
+    weights), what the levels take off put back likewise; or, where the autocorrelations at lags 2 and 3 are clearly above 0,
+    that of an ARMA(1,1) series, 1 + 2 r1 / (1 - decay) with decay (r2 + r3) / (r1 + r2): slow movement under noise.
     """
     rest: list[float] = []
     for start, end in pairwise(edges):
         level = median(values[start:end])
         rest += [value - level for value in values[start:end]]
-    share = (len(edges) - 1) / len(rest)
-    seen = 2 * math.sin(math.pi * next(_autocorrelations(rest, steps, 1)) / 6)
-    persistence = min(1.0, max(0.0, (seen + _LOST * share) / max(0.25, 1 - _LOST_BY_PERSISTENCE * share)))
-    reach = round(_REACH * len(rest) ** (1 / 3))
+    size = len(rest)
+    share = (len(edges) - 1) / size
+    first, second, third = (
+        (2 * math.sin(math.pi * seen / 6) + _LOST * share) / max(0.25, 1 - _LOST_BY_PERSISTENCE * share)
+        for seen in _autocorrelations(rest, steps, 3)
+    )
+    persistence = min(1.0, max(0.0, first))
+    reach = round(_REACH * size ** (1 / 3))
     later = _autocorrelations(_whitened(rest, persistence, steps), steps, reach)
     excess = 1 + 2 * sum(
         (1 - lag / (reach + 1)) * (correlation + _LOST_LATER * share)
         for lag, correlation in enumerate(later, 1)
     )
+    if first > 0 and second + third > 2 * math.sqrt(2 / size):
+        decay = min(_SLOWEST, max(persistence, (second + third) / (first + second)))
+        slow = 1 + 2 * first / (1 - decay)
+        excess = max(excess, slow * (1 - persistence) / (1 + persistence))
     return Dependence(persistence, max(1.0, excess))
 
 

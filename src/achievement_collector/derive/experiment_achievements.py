@@ -169,7 +169,7 @@ def _sentences(beaten: Beaten, author: str) -> list[str]:
         ]
     else:
         told.append(
-            "Each configuration was run once, so no spread is known and the gain may be partly chance."
+            "No repeat of either is recorded, so no spread is known and the gain may be partly chance."
         )
     if beaten.searched > 1:
         told.append(

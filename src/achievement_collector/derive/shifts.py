@@ -1,18 +1,18 @@
 """Lasting shifts of a KPI's level: where they lie, how large they are, and when that cannot be told.
 
-The place is E-Divisive's (Matteson & James 2014, JASA 109:505, equations 5 to 8 with exponent 1; bisection, right end fixed, as
-Daly et al. 2020 use it for performance series). Whether it is a shift at all is decided by a permutation test that knows
-about persistence: real series are autocorrelated, and a plain permutation test takes every slow excursion for a shift.
+The place is E-Divisive's (Matteson & James 2014, JASA 109:505, exponent 1; bisection with a fixed right end, as Daly et al.
+2020 use it for performance series). Whether it is a shift at all is decided by a permutation test that knows about
+dependence: real series are autocorrelated, and a plain permutation test takes every slow excursion for a shift.
 
 1. More than ``MOST`` samples become medians of equal time bins; a daily and a weekly rhythm, where one shows, is taken out.
-2. E-Divisive proposes one place for each open segment. Persistence (the autocorrelation of neighbours) is estimated from
-   what is left when the levels of all segments and proposals are taken out, so that a real shift does not pass for it.
-3. The segment is pre-whitened with it (Chakar et al. 2017, Bernoulli 23:1408, do the same). The rank sum before the place,
-   standardised, is compared with the *largest* of all places in random orders of the whitened ranks: it pays for the search.
-4. A segment of n of N samples is tested at alpha * n / N. Segments that lie beside each other share alpha: the chance of any
-   false split is at most about alpha in all, as far as the AR(1) model holds.
-5. Where a straight line explains the whole series better than the levels do, or both sides of one split, it is a drift
-   and no shift, and is taken back.
+2. The dependence of neighbours is estimated about the likeliest few levels, so that a real shift does not pass for it. A
+   series that depends too much on its own past "wanders": nothing is claimed of it.
+3. E-Divisive proposes a place; where it fails, a range test proposes two (there and back again). The segment is pre-whitened
+   (Chakar et al. 2017, Bernoulli 23:1408, do the same). The rank sum at the place, standardised, is compared with the
+   *largest* of all places in random orders of the whitened ranks: the search for the place is paid for.
+4. A segment of n of N values is tested at alpha * n / N, half of it for each test. Segments beside each other share alpha: the
+   chance of any false split is about alpha at most, as far as the estimated dependence is right.
+5. Levels that a straight line (or, in less than three weeks, weekends) explains as well are no shifts and taken back.
 
 ``benchmarks/shifts.py`` measures what comes of it. All times are milliseconds since 1970 (UTC).
 """
@@ -245,8 +245,7 @@ def _shift(
     right = [point.value for point in held[place:end]]
     pairs = sorted(after - before for after in right for before in left)
     difference = median(pairs)
-    # the ranks' variance of Mann and Whitney, widened for AR(1) dependence: n neighbours tell as much as
-    # n (1 - phi) / (1 + phi) independent samples
+    # the variance of Mann and Whitney's statistic, widened: n values tell as much as n / inflation independent ones
     widening = math.sqrt(dependence.inflation)
     spread = math.sqrt(len(pairs) * (len(left) + len(right) + 1) / 12) * widening
     cut = math.floor(len(pairs) / 2 - _Z * spread)
@@ -304,10 +303,6 @@ def _share(difference: float, before: float) -> float | None:
 def _summary(samples: Sequence[Sample]) -> Summary:
     low, middle, high = quantiles([sample.value for sample in samples], method="inclusive")
     return Summary(len(samples), middle, high - low, samples[0].at, samples[-1].at)
-
-
-def _is_small(shift: Shift, minimum_relative: float) -> bool:
-    return shift.relative is not None and abs(shift.relative) < minimum_relative
 
 
 def _seed(samples: Iterable[Sample]) -> int:

@@ -43,9 +43,9 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class UsualRange:
-    """The usual range of a KPI, both ends inside, in its unit; ``low``, ``middle`` and ``high`` are None where there is not
-    enough data. ``n`` samples from ``first_at`` to ``last_at`` made it; ``told`` says how, or what is missing.
-    ``by_weekday`` (0 Monday to 6) is added to both ends, empty where all days are alike."""
+    """The usual range of a KPI, both ends inside, in its unit; ``low``, ``middle`` (the median) and ``high`` are None where
+    there is not enough data. ``n`` samples from ``first_at`` to ``last_at`` made it; ``told`` says how, or what is missing.
+    ``by_weekday`` (0 Monday to 6) is added to all three, empty where all days are alike."""
 
     told: str
     n: int
@@ -60,11 +60,11 @@ class UsualRange:
         """Both ends at a moment; None where there is not enough data."""
         if self.low is None or self.high is None:
             return None
-        shift = self.by_weekday.get(weekday(moment), 0.0)
-        return self.low + shift, self.high + shift
+        moved = self.by_weekday.get(weekday(moment), 0.0)
+        return self.low + moved, self.high + moved
 
     def threshold(self, moment: int, direction: Direction) -> float | None:
-        """The end that a value must be beyond to be unusually good."""
+        """The end that a value must be beyond to be unusually good; None where there is not enough data."""
         ends = self.at(moment)
         return None if ends is None else ends[direction is Direction.HIGHER]
 
@@ -75,14 +75,14 @@ class UsualRange:
             return Standing.UNKNOWN
         if ends[0] <= sample.value <= ends[1]:
             return Standing.USUAL
-        gain = direction.gain(ends[0] if sample.value < ends[0] else ends[1], sample.value)
-        return Standing.BETTER if gain > 0 else Standing.WORSE
+        return Standing.BETTER if direction.gain(ends[0], sample.value) > 0 else Standing.WORSE
 
 
 def usual_range(history: Sequence[Sample], *, window: int = WINDOW) -> UsualRange:
-    """The usual range by the last ``window`` ms of a history (finite, in time's order).
+    """The usual range by the last ``window`` ms of a history (finite values in time's order; it may be empty).
 
-    A history that shifted is not of one population: hand over the samples since the last shift.
+    It is of one population only: a history that shifted is handed over from its last shift on. To judge a value, leave it
+    out of the history.
     """
     recent = [sample for sample in history if sample.at > history[-1].at - window]
     n = len(recent)
@@ -94,8 +94,7 @@ def usual_range(history: Sequence[Sample], *, window: int = WINDOW) -> UsualRang
         level = values[0]
         return UsualRange(f"all {n} samples are {level:g}", n, level, level, level, first_at, last_at)
     weekdays = _weekdays(recent, values)
-    if weekdays:
-        values = [value - weekdays[weekday(sample.at)] for sample, value in zip(recent, values, strict=True)]
+    values = [value - weekdays.get(weekday(at), 0.0) for (at, _), value in zip(recent, values, strict=True)]
     low, high, told = _counted(values) if n >= ENOUGH_TO_COUNT else _reached(values)
     told = f"{told}, {n} samples" + (", by weekday" if weekdays else "")
     return UsualRange(told, n, low, median(values), high, first_at, last_at, weekdays)

@@ -23,7 +23,7 @@ def kpis_table(found: Sequence[Mapping[str, Any]]) -> Table:
         usual, last = one["dynamic_threshold"], one["last"]
         cells = [
             one["name"], last["text"] if last else "not measured", _target(one),
-            _usual(usual, one["unit"]) if usual else "by series" if one["series"] > 1 else "–",
+            _usual(usual) if usual else "by series" if one["series"] > 1 else "–",
             str(one["milestones"] or "–"), str(one["shifts"] or "–"), last["at"][:16].replace("T", " ") if last else "–",
         ]  # fmt: skip
         table.add_row(*(Text(one_line(cell)) for cell in cells))
@@ -49,7 +49,7 @@ def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
             Text(
                 one_line(f"{series['samples']:,} samples, {series['from'] or '–'} to {series['to'] or '–'}")
             ),
-            Text(one_line(f"usual: {_usual(series['dynamic_threshold'], series['unit'])}")),
+            Text(one_line(f"usual: {_usual(series['dynamic_threshold'])}")),
             Text(one_line(f"shifts: {series['told']}")),
         ]
     for shift in one["shifts_found"]:
@@ -122,8 +122,8 @@ def _target(one: Mapping[str, Any]) -> str:
     return f"{limit} {quantity(one['target'], one['unit'])}"
 
 
-def _usual(told: Mapping[str, Any], unit: str) -> str:
+def _usual(told: Mapping[str, Any]) -> str:
     if told["usual"] is None:
         return str(told["told"])
-    low, high = told["usual"]
+    (low, high), unit = told["usual"], told["unit"]
     return f"{quantity(low, unit)} to {quantity(high, unit)} (n={told['n']})"

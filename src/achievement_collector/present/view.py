@@ -358,8 +358,8 @@ def _method(record: Record, persona: Persona) -> Section:
     lines = [
         f"Drawn from version control by fixed rules (version {record.rules_version}); "
         "every entry can be checked at its evidence.",
-        f"{plural(record.left_out, 'change')} in this selection {'is' if record.left_out == 1 else 'are'} left out by the rules "
-        f"(too small, generated, moved, reverted, copied, not merged), {record.bots_left_out:,} of them made by programs.",
+        f"Left out of this selection by the rules: {record.left_out:,} (too small, generated, moved, reverted, copied, not "
+        f"merged, credited elsewhere, not for the better), {record.bots_left_out:,} of them made by programs.",
     ]
     if persona.score:
         lines.append(

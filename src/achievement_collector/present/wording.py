@@ -14,7 +14,7 @@ def plural(count: int, noun: str, nouns: str = "") -> str:
 
 def left_out_in_words(count: int, by_programs: int) -> str:
     """What the rules leave out: changes, and issues that a pull request has done or nobody was assigned to."""
-    return f"{plural(count, 'change or issue', 'changes and issues')}, {by_programs:,} of them by programs"
+    return f"{count:,}, {by_programs:,} of them by programs"
 
 
 def value_in_words(value: BusinessValue) -> str:

@@ -21,7 +21,7 @@ from achievement_collector.services.kpi_conclusions import attribution_of, deplo
 from achievement_collector.services.kpis import DAY, compared_series, configured_kpi
 
 if TYPE_CHECKING:
-    from achievement_collector.derive.thresholds import UsualRange
+    from achievement_collector.derive.thresholds import DynamicThreshold
 
 _MOST_POINTS = 800
 WEEK = 7 * DAY
@@ -72,21 +72,20 @@ def _usual(found: Sequence[StoredSeries], kpi: Kpi, shifts: Sequence[StoredShift
 
 def _threshold(one: StoredSeries, kpi: Kpi, shifts: Sequence[StoredShift]) -> dict[str, Any]:
     """What is usual since the last shift; ``good`` is what a value must be beyond to be unusually good."""
-    found = _range(one, shifts)
-    at = one.series.samples[-1].at if one.series.samples else 0
-    ends = found.at(at)
+    found = _usual_since(one, kpi, shifts)
     return {
-        "usual": list(ends) if ends else None, "median": found.middle, "good": found.threshold(at, kpi.direction), "n": found.n,
-        "from": iso(found.first_at), "to": iso(found.last_at), "told": found.told,
+        "state": found.state.value, "usual": list(found.usual) if found.usual else None, "median": found.median,
+        "good": found.good, "n": found.n, "from": iso(found.first_at), "to": iso(found.last_at), "told": found.told,
+        "unit": _unit(kpi),
     }  # fmt: skip
 
 
-def _range(one: StoredSeries, shifts: Sequence[StoredShift]) -> UsualRange:
-    from achievement_collector.derive.thresholds import UsualRange, usual_range
+def _usual_since(one: StoredSeries, kpi: Kpi, shifts: Sequence[StoredShift]) -> DynamicThreshold:
+    from achievement_collector.derive.thresholds import dynamic_threshold
 
     last = max((found.shift.latest for found in shifts if found.series_id == one.id), default=None)
     samples = [sample for sample in one.series.samples if last is None or sample.at >= last]
-    return usual_range(samples) if samples else UsualRange("nothing was measured", 0)
+    return dynamic_threshold(samples, kpi.direction)
 
 
 def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
@@ -132,7 +131,10 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
 
 
 def _unit(kpi: Kpi) -> str:
-    return f"{kpi.unit} a day".strip() if kpi.is_counter else kpi.unit
+    """The unit of what is compared: a counter's increase a day."""
+    if not kpi.is_counter:
+        return kpi.unit
+    return "a day" if kpi.unit == "count" else f"{kpi.unit} a day".strip()
 
 
 def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
@@ -194,7 +196,7 @@ def _measured(connection: Connection, settings: Settings, kpi: Kpi, one: StoredS
     last = shifts[-1] if shifts else None
     return MeasuredSeries(
         kpi.title or kpi.name, one.series.name, _unit(kpi), tuple((at, value) for at, value in _thinned(samples)),
-        None if kpi.is_counter else kpi.target, _range(one, known).at(samples[-1].at),
+        None if kpi.is_counter else kpi.target, _usual_since(one, kpi, known).usual,
         tuple((shift.at, shift_in_words(shift, kpi)) for shift in shifts), tuple(near[:40]),
         last.before if last else None, last.after if last else None,
     )  # fmt: skip

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 HOUR = 3_600_000
 DAY = 24 * HOUR
 
-_MOST_HISTORY = 2_000  # samples that the first scrape asks for, of each series
+_MOST_HISTORY = 2_200  # samples that the first scrape asks for, of each series
 _FROZEN = 14 * DAY  # at the old end of what is compared, where shifts come and go with the window's end
 
 Progress = Callable[[str, int, int | None], None]

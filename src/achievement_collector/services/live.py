@@ -43,7 +43,7 @@ from achievement_collector.ledger.kpis import names_of_kpis
 from achievement_collector.ledger.selection import rolled_pulls
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.epic_index import EpicIndex
-from achievement_collector.services.outcomes import KINDS, conclude_outcome, outcome_marks
+from achievement_collector.services.outcomes import KINDS, conclude_outcome, marks_of_scan, outcome_marks
 
 _log = logging.getLogger(__name__)
 _ROUNDS = 12
@@ -119,6 +119,7 @@ class _Pass(Updated):
     """What is done in one call, and what failed in it."""
 
     failures: list[Exception] = field(default_factory=list)
+    is_blocked: bool = False
 
 
 def bring_up_to_date(
@@ -141,7 +142,7 @@ def bring_up_to_date(
                 if not keep_going():
                     return done
                 step(ledger, settings, clock(), done)
-            if done.total == before and not _anything(ledger, clock()):
+            if done.total == before and (done.is_blocked or not _anything(ledger, clock())):
                 break
     if done.failures:
         raise done.failures[0]
@@ -327,7 +328,10 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> 
     from achievement_collector.services.identity import load_author_rules, refresh_people
 
     rules = load_author_rules(settings.rules)
-    with ledger.exclusive("scan"):
+    with ledger.try_exclusive("scan") as is_ours:
+        if not is_ours:
+            done.is_blocked = True  # a scan is at work: deliveries do not wait for its end, the marks do
+            return
         wanted: dict[str, int] = {}
         for key, marks in places.items():
             with _tolerated(ledger, f"repository {key}", now, done):
@@ -476,7 +480,7 @@ def note_scan(ledger: Ledger, repository: str, now: int) -> None:
         found = [
             *_epics_of(connection, scanned),
             *_issues_of(connection, scanned),
-            *outcome_marks(connection, repository, scanned[0].cause),
+            *marks_of_scan(connection, repository, scanned[0].cause),
         ]
     if found:
         with ledger.write() as connection:

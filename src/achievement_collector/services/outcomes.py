@@ -73,19 +73,14 @@ def _conclude_deployments(ledger: Ledger, settings: Settings, mark: Stale, now: 
 
 
 def _conclude_experiment(connection: Connection, settings: Settings, scope: str) -> None:
-    from achievement_collector.facts.experiments import MetricChoice
     from achievement_collector.services.mlflow_sync import (
-        ExperimentRules,
         author_of_commit,
         conclude_experiment,
-    )
-
-    rules = ExperimentRules(
-        {one.name: MetricChoice(one.metric, one.direction, one.margin) for one in settings.experiments}
+        experiment_rules,
     )
 
     runs = {f"run/{one.key}" for one in things(connection, Kind.RUN, scopes=[scope])}
-    found = conclude_experiment(connection, scope, rules, commit_author=author_of_commit)
+    found = conclude_experiment(connection, scope, experiment_rules(settings), commit_author=author_of_commit)
     replace_outcomes(connection, AchievementKind.EXPERIMENT, lambda key: key in runs, found)
 
 
@@ -135,6 +130,14 @@ def outcome_marks(connection: Connection, repository: str, cause: str) -> list[M
         marks.append(("deployments", repository, cause))
     marks += [("kpi", name, cause) for name in ledger_kpis.kpis_with_shifts(connection)]
     return marks
+
+
+def marks_of_scan(connection: Connection, repository: str, cause: str) -> list[Mark]:
+    """What is to be looked at when the git history of a repository was read anew: also the runs that name a commit, whose
+    author may be known now."""
+    scopes = {one.scope for one in things(connection, Kind.RUN) if one.scope and one.fields.get("commit")}
+    marks = outcome_marks(connection, repository, cause)
+    return [*marks, *(("experiment", scope, cause) for scope in sorted(scopes))]
 
 
 def measured_shifts(
