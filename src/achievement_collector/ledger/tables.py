@@ -428,3 +428,7 @@ servers = Table(
     Column("host", Text, nullable=False),
     Column("seen", BigInteger, nullable=False),  # milliseconds
 )
+
+# --- in modules of their own, on the same metadata ---------------------------------------------------
+
+from achievement_collector.ledger import ci_tables, roadmap_tables, syncing_tables  # noqa: E402, F401

@@ -1,0 +1,3 @@
+"""The tables of ci."""
+
+from __future__ import annotations

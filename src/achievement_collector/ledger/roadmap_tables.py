@@ -1,0 +1,3 @@
+"""The tables of roadmap."""
+
+from __future__ import annotations

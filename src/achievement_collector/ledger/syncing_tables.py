@@ -1,0 +1,3 @@
+"""The tables of syncing."""
+
+from __future__ import annotations
