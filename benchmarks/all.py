@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import api, categories, intake, scan
+from benchmarks import api, categories, intake, scan, shifts
 
 
 def main() -> None:
@@ -12,6 +12,7 @@ def main() -> None:
     sys.argv = sys.argv[:1]
     intake.main()
     api.main()
+    shifts.main()
     if categories.FOLDER.is_dir():
         categories.main()
 

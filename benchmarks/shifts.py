@@ -116,7 +116,7 @@ def false_alarms(scale: float) -> None:
             found = [find_shifts(series(noise(draw, n))).state for _ in range(many)]
             told = f"{share(found.count(State.FOUND), many)} {found.count(State.WANDERS) / many:4.0%}"
             row += told.ljust(30)
-        print(f"  {name:20}{row}", flush=True)
+        print(f"  {name:20}{row}".rstrip(), flush=True)
 
 
 def power(scale: float) -> None:
@@ -124,7 +124,7 @@ def power(scale: float) -> None:
     print(
         f"\none step in the middle, {count} series each: found within 3 samples, how far off (median, 90 %), and how often the"
     )
-    print("95 % intervals hold the true place and the true size, of those found within 3")
+    print("95 % intervals hold the true place and the true size, of all that were found")
     for name, noise in (("white", white), ("AR(1) 0.3", persistent(0.3)), ("AR(1) 0.6", persistent(0.6))):
         for n in (60, 120):
             for size in (0.5, 1.0, 1.5, 2.0, 3.0):
@@ -142,15 +142,15 @@ def _power_row(name: str, n: int, size: float, count: int, found: Sequence[Found
     nearest = [min(one.shifts, key=lambda shift: abs(shift.index - n // 2)) for one in found if one.shifts]
     off = sorted(abs(shift.index - n // 2) for shift in nearest)
     hits = [shift for shift in nearest if abs(shift.index - n // 2) <= 3]
-    place = sum(shift.interval[0] < true_at <= shift.interval[1] for shift in hits)
-    known = [shift.difference_interval for shift in hits if shift.difference_interval]
+    place = sum(shift.interval[0] < true_at <= shift.interval[1] for shift in nearest)
+    known = [shift.difference_interval for shift in nearest if shift.difference_interval]
     amount = sum(low <= DEVIATION * size <= high for low, high in known)
     errors = f"{off[len(off) // 2]:2d} {off[len(off) * 9 // 10]:3d}" if off else " -   -"
-    print(
+    row = (
         f"  {name:10} n {n:3d}  {size:3.1f} sd  any {share(len(nearest), count)} within 3 {share(len(hits), count)}"
-        f" off {errors}  place {share(place, len(hits))} size {share(amount, len(known))}",
-        flush=True,
+        f" off {errors}  place {share(place, len(nearest))} size {share(amount, len(known))}"
     )
+    print(row.rstrip(), flush=True)
 
 
 def speed() -> None:

@@ -44,7 +44,8 @@ def client(any_ledger: Ledger) -> Iterator[TestClient]:
 def known(client: TestClient) -> dict[str, Any]:
     """Values of parameters that lead somewhere."""
     made = client.post("/achievements", json={"title": "Led", "person": ADA}).json()
-    return {"id": made["id"], "key": "E1", "persona": "technical", "number": 1}
+    client.post("/kpis/milestones", json={"metric_name": "revenue", "value": 2, "target": 1})
+    return {"id": made["id"], "key": "E1", "persona": "technical", "number": 1, "name": "revenue"}
 
 
 def test_no_request_that_can_be_made_up_brings_the_server_or_its_worker_down(

@@ -31,7 +31,7 @@ class Way(NamedTuple):
     @property
     def scope(self) -> str:
         """What a token must be for: derived from what the route does, not from how it is written."""
-        if self.name == "POST /ci/metrics":
+        if self.name in ("POST /ci/metrics", "POST /threads/track", "POST /kpis/milestones"):
             return "ingest"
         return "read" if self.method == "GET" else "write"
 

@@ -22,7 +22,7 @@ from achievement_collector.derive.conclusions import (
     Role,
     ScorePart,
 )
-from achievement_collector.derive.quantities import SECONDS, quantity, share
+from achievement_collector.derive.quantities import SECONDS, difference, quantity, share
 from achievement_collector.derive.scores import raw_total
 from achievement_collector.facts.kpis import Direction, Kpi, Sample
 
@@ -281,7 +281,7 @@ def conclude_shift(
 def _interval(one: KpiShift, unit: str) -> str:
     if one.low is None or one.high is None:
         return "too few samples for an interval of the difference"
-    return f"95 % interval of the difference {_signed(one.low, unit)} to {_signed(one.high, unit)}"
+    return f"95 % interval of the difference {difference(one.low, unit)} to {difference(one.high, unit)}"
 
 
 def _size_points(one: KpiShift) -> float:
@@ -326,10 +326,6 @@ def _category(unit: str) -> CategoryCall:
 
 def _better(gain: float | None, direction: Direction) -> str:
     return f"{share(gain or 0.0)} {'higher' if direction is Direction.HIGHER else 'lower'}"
-
-
-def _signed(value: float, unit: str) -> str:
-    return ("+" if value > 0 else "") + quantity(value, unit)
 
 
 def _source(origin: str) -> str:

@@ -23,6 +23,14 @@ def quantity(value: float, unit: str) -> str:
     return number if unit in _COUNTS else f"{number} {unit}".rstrip()
 
 
+def difference(value: float, unit: str) -> str:
+    """A difference with its sign: ``-210 ms``; that of two shares in points, ``+1.72 points``."""
+    sign = "+" if value > 0 else ""
+    if unit in ("rate", "ratio"):
+        return f"{sign}{_three_digits(value * 100)} points"
+    return sign + quantity(value, unit)
+
+
 def share(part: float) -> str:
     """A part of a whole in percent, without a sign: 0.345 is "34 %", 0.034 "3.4 %"."""
     percent = abs(part) * 100

@@ -24,7 +24,7 @@ FEWEST = 20
 """Samples below which nothing is called usual."""
 
 ENOUGH_TO_COUNT = 200
-"""Samples from which the range ends at order statistics: the second smallest of 200 lies 0.5 % of the way up."""
+"""Samples from which the range ends at order statistics: below the smallest of 200 lies a new value once in 201 times."""
 
 TAIL = 0.005
 """The chance of a new value beyond one end of a range of order statistics: 1 % for both ends."""
@@ -32,6 +32,12 @@ TAIL = 0.005
 REACH = 3.5
 WEEKS_FOR_WEEKDAYS = 8
 """Weeks from which each weekday has its own range, where the weekdays differ."""
+
+
+class ThresholdState(StrEnum):
+    KNOWN = "known"
+    CONSTANT = "constant"
+    NOT_ENOUGH = "not enough data"
 
 
 class Standing(StrEnum):
@@ -42,44 +48,49 @@ class Standing(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class UsualRange:
-    """The usual range of a KPI, both ends inside, in its unit; ``low``, ``middle`` (the median) and ``high`` are None where
-    there is not enough data. ``n`` samples from ``first_at`` to ``last_at`` made it; ``told`` says how, or what is missing.
-    ``by_weekday`` (0 Monday to 6) is added to all three, empty where all days are alike."""
+class DynamicThreshold:
+    """The usual range of a KPI, in its unit, on the weekday of its newest sample.
 
+    ``usual`` has both ends, which belong to it; a value beyond ``good`` is unusually good. Both and ``median`` are None
+    where there is not enough data. ``n`` samples from ``first_at`` to ``last_at`` made it; ``told`` says how, or what is
+    missing. ``by_weekday`` (0 Monday to 6) is how far each weekday lies from the mean of all, empty where they are alike.
+    """
+
+    state: ThresholdState
     told: str
+    direction: Direction
     n: int
-    low: float | None = None
-    middle: float | None = None
-    high: float | None = None
+    usual: tuple[float, float] | None = None
+    median: float | None = None
     first_at: int | None = None
     last_at: int | None = None
     by_weekday: Mapping[int, float] = field(default_factory=dict)
 
+    @property
+    def good(self) -> float | None:
+        return None if self.usual is None else self.usual[self.direction is Direction.HIGHER]
+
     def at(self, moment: int) -> tuple[float, float] | None:
-        """Both ends at a moment; None where there is not enough data."""
-        if self.low is None or self.high is None:
+        """Both ends at another moment, which may be another weekday; None where there is not enough data."""
+        if self.usual is None or self.last_at is None:
             return None
-        moved = self.by_weekday.get(weekday(moment), 0.0)
-        return self.low + moved, self.high + moved
+        moved = self.by_weekday.get(weekday(moment), 0.0) - self.by_weekday.get(weekday(self.last_at), 0.0)
+        return self.usual[0] + moved, self.usual[1] + moved
 
-    def threshold(self, moment: int, direction: Direction) -> float | None:
-        """The end that a value must be beyond to be unusually good; None where there is not enough data."""
-        ends = self.at(moment)
-        return None if ends is None else ends[direction is Direction.HIGHER]
-
-    def standing(self, sample: Sample, direction: Direction) -> Standing:
+    def standing(self, sample: Sample) -> Standing:
         """Where a value stands that is not in the history that made the range."""
         ends = self.at(sample.at)
         if ends is None:
             return Standing.UNKNOWN
         if ends[0] <= sample.value <= ends[1]:
             return Standing.USUAL
-        return Standing.BETTER if direction.gain(ends[0], sample.value) > 0 else Standing.WORSE
+        return Standing.BETTER if self.direction.gain(ends[0], sample.value) > 0 else Standing.WORSE
 
 
-def usual_range(history: Sequence[Sample], *, window: int = WINDOW) -> UsualRange:
-    """The usual range by the last ``window`` ms of a history (finite values in time's order; it may be empty).
+def dynamic_threshold(
+    history: Sequence[Sample], direction: Direction, *, window: int = WINDOW
+) -> DynamicThreshold:
+    """What is usual by the last ``window`` ms of a history (finite values in time's order; it may be empty).
 
     It is of one population only: a history that shifted is handed over from its last shift on. To judge a value, leave it
     out of the history.
@@ -87,17 +98,24 @@ def usual_range(history: Sequence[Sample], *, window: int = WINDOW) -> UsualRang
     recent = [sample for sample in history if sample.at > history[-1].at - window]
     n = len(recent)
     if n < FEWEST:
-        return UsualRange(f"{n} samples in {in_words(window)}, {FEWEST} are needed", n)
+        told = f"{n} samples in {in_words(window)}, {FEWEST} are needed"
+        return DynamicThreshold(ThresholdState.NOT_ENOUGH, told, direction, n)
     first_at, last_at = recent[0].at, recent[-1].at
     values = [float(sample.value) for sample in recent]
     if min(values) == max(values):
-        level = values[0]
-        return UsualRange(f"all {n} samples are {level:g}", n, level, level, level, first_at, last_at)
+        level, told = values[0], f"all {n} samples are {values[0]:g}"
+        return DynamicThreshold(
+            ThresholdState.CONSTANT, told, direction, n, (level, level), level, first_at, last_at
+        )
     weekdays = _weekdays(recent, values)
     values = [value - weekdays.get(weekday(at), 0.0) for (at, _), value in zip(recent, values, strict=True)]
     low, high, told = _counted(values) if n >= ENOUGH_TO_COUNT else _reached(values)
     told = f"{told}, {n} samples" + (", by weekday" if weekdays else "")
-    return UsualRange(told, n, low, median(values), high, first_at, last_at, weekdays)
+    today = weekdays.get(weekday(last_at), 0.0)
+    return DynamicThreshold(
+        ThresholdState.KNOWN, told, direction, n, (low + today, high + today), median(values) + today,
+        first_at, last_at, weekdays,
+    )  # fmt: skip
 
 
 def _weekdays(recent: Sequence[Sample], values: Sequence[float]) -> Mapping[int, float]:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from achievement_collector.derive.quantities import quantity
+from achievement_collector.derive.quantities import difference, quantity
 from achievement_collector.present.printable import one_line
 from achievement_collector.present.wording import plural
 
@@ -55,7 +55,7 @@ def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
     for shift in one["shifts_found"]:
         low_high = shift["interval"]
         interval = (
-            f"95 % interval {quantity(low_high[0], unit)} to {quantity(low_high[1], unit)}, "
+            f"95 % interval {difference(low_high[0], unit)} to {difference(low_high[1], unit)}, "
             if low_high
             else ""
         )

@@ -190,7 +190,8 @@ def _entry(one: Achievement, record: Record, persona: Persona) -> Entry:
         one.occurred.date().isoformat(),
         _tag(one, persona),
         score,
-        printable(one.description) if "description" in wanted else "",
+        # what moved a KPI, or that it is not known, goes with every word about it
+        printable(one.description) if "description" in wanted or one.kind is AchievementKind.KPI else "",
         tuple(details),
         mark,
     )

@@ -33,12 +33,16 @@ def value_in_words(value: BusinessValue) -> str:
 
 def people_in_words(credits: Sequence[Credit], most: int = 3) -> str:
     """Who did it: names, the author with most commits first."""
-    names = [credit.person for credit in credits]
+    names = [
+        f"{credit.person} (coincided)" if credit.role is Role.SHIPPED else credit.person for credit in credits
+    ]
     shown = ", ".join(names[:most])
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def role_in_words(credit: Credit) -> str:
+    if credit.role is Role.SHIPPED:
+        return f"{credit.person} (shipped what it coincided with)"
     if credit.role is Role.RELEASER:
         return f"{credit.person} (tagged it)"
     commits = f", {plural(credit.commits, 'commit')}" if credit.commits else ""

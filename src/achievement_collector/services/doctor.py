@@ -91,6 +91,23 @@ def _live(settings: Settings) -> list[Finding]:
         found.append(Finding("ok", "Linear", f"polled every {settings.linear_check_interval} s"))
     else:
         found.append(Finding("note", "Linear", "not polled", "LINEAR_API_KEY would poll it"))
+    return [*found, *_outcomes(settings)]
+
+
+def _outcomes(settings: Settings) -> list[Finding]:
+    """Where outcomes are measured."""
+    found = []
+    if settings.has_prometheus:
+        kpis = sum(bool(one.query) for one in settings.kpis)
+        found.append(
+            Finding("ok", "Prometheus", f"{kpis} KPIs asked for every {settings.scrape_interval_hours} h")
+        )
+    else:
+        found.append(Finding("note", "Prometheus", "not asked", "PROMETHEUS_URL would have KPIs measured"))
+    if settings.mlflow_url:
+        found.append(Finding("ok", "MLflow", f"polled every {settings.mlflow_check_interval} s"))
+    if settings.threads_adaptor_url:
+        found.append(Finding("ok", "posts", f"polled every {settings.content_check_interval} s"))
     return found
 
 

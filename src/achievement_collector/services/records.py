@@ -78,7 +78,10 @@ def list_achievements(
     with ledger.read() as connection:
         wanted, words = _filter(connection, query, now)
         places = stored_repositories(connection)
-        left_out, bots = selection.left_out_counts(connection, wanted)
+        apart = wanted.kind in GATHERERS
+        left_out, bots = selection.left_out_counts(
+            connection, wanted if apart else replace(wanted, without_gatherers=True)
+        )
         return Listing(
             selection.select_achievements(
                 connection, wanted, limit=limit, order="newest" if newest_first else "impact"
