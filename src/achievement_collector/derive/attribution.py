@@ -97,7 +97,9 @@ class Attribution:
             )
         elif len(deployed) == 1:
             one = deployed[0]
-            told = f"It coincided with {one.title} ({_minute(one.at)} UTC), the only deployment known {window}."
+            told = (
+                f"It coincided with {one.title} ({_minute(one.at)} UTC), the only deployment known {window}."
+            )
         elif deployed:
             told = (
                 f"It coincided with {len(deployed)} deployments {window}: {_named(deployed)}; which of them moved it, "

@@ -64,6 +64,9 @@ class EpicFacts:
     milestones: tuple[tuple[str, str, str], ...] = ()
     issue_achievements: Mapping[str, Rolled] | None = None
     shifts: tuple[MeasuredShift, ...] = ()
+    deployments: tuple[
+        tuple[str, str, int, str], ...
+    ] = ()  # (key, title, seconds, address), that brought its work
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,13 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
             "quality": _quality(delivered, merged),
             "team": _team(people, delivered, issues),
         },
-        "evidence": _evidence(pulls, issues, facts.attachments),
+        "evidence": {
+            **_evidence(pulls, issues, facts.attachments),
+            "deployments": [
+                {"key": key, "title": title, "at": iso(at * 1000), "url": url}
+                for key, title, at, url in facts.deployments
+            ],
+        },
         "milestones": _milestones(facts, issues),
     }
 

@@ -72,7 +72,7 @@ def epic_in_full(epic: Mapping[str, Any]) -> RenderableType:
     for name in ("technical", "quality", "team", "business"):
         parts += _section(name, list(_metrics(epic["metrics"][name])))
     evidence = [
-        (kind.replace("_", " "), one["url"] if isinstance(one, dict) else one)
+        (kind.replace("_", " "), _fact(one) if isinstance(one, dict) else one)
         for kind, ones in epic["evidence"].items()
         for one in ones
     ]
@@ -88,6 +88,10 @@ def epic_in_full(epic: Mapping[str, Any]) -> RenderableType:
             Text(one_line(f"{one['at']}  {one['kind']:<10} {one['told']}")) for one in epic["events"][-12:]
         ]
     return Group(*parts)
+
+
+def _fact(one: Mapping[str, Any]) -> str:
+    return f"{one['title']}, {one['at']}" if "at" in one else str(one["url"])
 
 
 def _section(name: str, rows: Iterable[tuple[str, str]]) -> list[RenderableType]:

@@ -346,6 +346,9 @@ def _evidence(structure: Structure, persona: Persona, standing: Standing) -> Sec
         "CI": [(one["name"], one["url"]) for one in found["ci_reports"]] if is_technical else [],
         "screenshots": [(one["title"], one["url"]) for one in found["screenshots"]],
         "documents": [(one["title"], one["url"]) for one in found["documents"]],
+        "deployments": [
+            (f"{one['title']}, {_day(one['at'])}", one["url"]) for one in found.get("deployments", ())
+        ],
     }
     details = []
     for name, ones in listed.items():

@@ -184,8 +184,8 @@ def _redacted(told: dict[str, Any], redactions: Redactions) -> dict[str, Any]:
     evidence["pr_links"] = [url for url in evidence["pr_links"] if url and url not in addresses]
     evidence["issue_links"] = [url for url in evidence["issue_links"] if url]
     if hidden:
-        for name in ("ci_reports", "screenshots", "documents"):
-            evidence[name] = [{**one, "url": ""} for one in evidence[name]]
+        for name in ("ci_reports", "screenshots", "documents", "deployments"):
+            evidence[name] = [{**one, "url": ""} for one in evidence.get(name, ())]
     return changed
 
 

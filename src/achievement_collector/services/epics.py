@@ -38,7 +38,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.tables import epics as epics_table
 from achievement_collector.services.epic_index import EpicIndex
 from achievement_collector.services.live import note_changes
-from achievement_collector.services.outcomes import measured_shifts
+from achievement_collector.services.outcomes import deployments_of, measured_shifts
 
 PERSONAS = ("technical", "business", "leadership", "hr_manager", "tech_lead", "startup_ceo", "investor")
 _TEXTS = frozenset(
@@ -338,6 +338,7 @@ def gather(connection: Connection, key: str, settings: Settings) -> EpicFacts:
         tuple(work.attachments(connection, issues=[issue.key for issue in issues])), tuple(milestones),
         {issue: by_uid[uid] for issue, uid in of_issues.items() if uid in by_uid},
         measured_shifts(connection, [pull.key for pull in pulls], settings),
+        deployments_of(connection, [one.id for one in rolled.values()]),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.derive.epics import iso
 from achievement_collector.derive.kpis import KpiShift, Milestone, shift_in_words
 from achievement_collector.derive.quantities import quantity
-from achievement_collector.derive.series import daily
+from achievement_collector.derive.series import points
 from achievement_collector.facts.kpis import Kpi, Sample
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.kpis import StoredSeries, StoredShift
@@ -138,8 +138,8 @@ def _unit(kpi: Kpi) -> str:
 
 
 def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Few enough to be drawn: medians of days where there are many."""
-    return samples if len(samples) <= _MOST_POINTS else daily(samples)
+    """Few enough to be drawn: medians of equal times where there are many."""
+    return [Sample(one.first_at, one.value) for one in points(samples, _MOST_POINTS)[0]]
 
 
 def shift_data(one: KpiShift, kpi: Kpi, attribution: Mapping[str, Any]) -> dict[str, Any]:

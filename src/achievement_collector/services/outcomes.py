@@ -67,8 +67,12 @@ def _conclude_deployments(ledger: Ledger, settings: Settings, mark: Stale, now: 
             (place.id, place.uid) if place else None,
         )  # fmt: skip
         settle(connection, [mark])
-        if changed:  # a shift tells what was deployed at its time
+        if changed:  # a shift tells what was deployed at its time, an epic what brought its work
             marks = [("kpi", name, mark.cause) for name in ledger_kpis.kpis_with_shifts(connection)]
+            epics = {
+                epic for name in names for epic in ledger_epics.epics_of_pulls(connection, name).values()
+            }
+            marks += [("epic", epic, mark.cause) for epic in sorted(epics)]
             mark_stale(connection, marks, now)
 
 
@@ -138,6 +142,24 @@ def marks_of_scan(connection: Connection, repository: str, cause: str) -> list[M
     scopes = {one.scope for one in things(connection, Kind.RUN) if one.scope and one.fields.get("commit")}
     marks = outcome_marks(connection, repository, cause)
     return [*marks, *(("experiment", scope, cause) for scope in sorted(scopes))]
+
+
+def deployments_of(
+    connection: Connection, achievements: Collection[str]
+) -> tuple[tuple[str, str, int, str], ...]:
+    """(key, title, seconds, address) of the deployments that brought any of these achievements to production, oldest
+    first."""
+    wanted = set(achievements)
+    found = outcomes(connection, AchievementKind.DEPLOYMENT) if wanted else []
+    return tuple(
+        (one.detail["deployment"]["key"], one.title, one.occurred, _address(one))
+        for one in found
+        if one.is_counted and wanted & set(one.detail["gathers"])
+    )
+
+
+def _address(one: Outcome) -> str:
+    return next((item[5] for item in one.detail["evidence"] if item[0] == "deployment"), "")
 
 
 def measured_shifts(
