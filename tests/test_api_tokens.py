@@ -270,3 +270,14 @@ def test_no_answer_is_to_be_guessed_at_by_a_browser(ledger: Ledger) -> None:
             client.put("/epics"), client.get("/metrics"), client.post(**from_github({}, secret="another")),
         ):  # fmt: skip
             assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_a_body_without_a_token_is_not_read(ledger: Ledger) -> None:
+    with serving(ledger, server_settings(api_token=OWN_TOKEN), is_open=False) as client:
+
+        def body() -> Iterator[bytes]:
+            yield b'{"title": "'
+            raise AssertionError("it is read")
+
+        answer = client.post("/achievements", content=body())
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

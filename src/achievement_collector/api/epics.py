@@ -92,10 +92,11 @@ def reopen_epic(request: Request, key: Text) -> dict[str, Any]:
 
 @router.post("/{key:path}/links", dependencies=[_write], status_code=202, responses=_REFUSED)
 def link(request: Request, key: Text, given: EpicLink) -> dict[str, Any]:
-    """Says that a pull request belongs to an epic, or does not; that stays, whatever is told later."""
+    """Says that a pull request belongs to an epic, or does not; that stays, whatever is told later. ``started`` tells whether
+    this started the epic."""
     state = state_of(request)
-    epics.link_by_hand(state.ledger, key, given.pull_request, given.belongs, state.clock())
-    return {"status": "accepted"}
+    epic, is_started = epics.link_by_hand(state.ledger, key, given.pull_request, given.belongs, state.clock())
+    return {"status": "accepted", "epic": epic, "started": is_started}
 
 
 @router.get("/{key:path}", dependencies=[_read], responses=_UNKNOWN)

@@ -44,9 +44,10 @@ class Guard:
 
         headers = Headers(scope=scope)
         is_signed = scope["method"] == "POST" and scope["path"].startswith("/webhooks/")
-        told = None if is_signed else self._refusal(headers)
+        told = None if is_signed else self._refusal(headers) or self._without_token(scope["method"], headers)
         if told:
-            await problem(*told)(scope, receive, answer)
+            more = {"WWW-Authenticate": "Bearer"} if told[0] == 401 else None
+            await problem(*told, headers=more)(scope, receive, answer)
         else:
             await self._app(scope, _limited(receive, headers), answer)
 
@@ -62,6 +63,14 @@ class Guard:
         if "origin" in headers and not is_loopback(_host(headers["origin"])):
             return 403, "this server is for this machine alone, not for pages of other sites"
         return None
+
+    def _without_token(self, method: str, headers: Mapping[str, str]) -> tuple[int, str] | None:
+        """(status, detail) for what would change something, has no token and comes to a server that is never open: its body
+        is not read."""
+        is_open = self._state.is_loopback and not self._state.settings.api_token
+        if is_open or method in ("GET", "HEAD", "OPTIONS") or "authorization" in headers:
+            return None
+        return 401, "a token is needed: Authorization: Bearer ..."
 
     def _count(self, scope: Scope, status: int) -> None:
         route = getattr(scope.get("route"), "path", "none")

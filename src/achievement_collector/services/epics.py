@@ -72,12 +72,15 @@ class Final:
     achievement: Conclusion
 
 
-def prepare_epic(connection: Connection, key: str, settings: Settings, now: int) -> Prepared:
-    """Builds an epic from its facts as they are now; nothing is written."""
+def prepare_epic(
+    connection: Connection, key: str, settings: Settings, now: int, index: EpicIndex | None = None
+) -> Prepared:
+    """Builds an epic from its facts as they are now; nothing is written. ``index`` is one that was made for several epics; what
+    changes after it was made marks the epic again."""
     before = stored.stored_epic(connection, key)
     if before is not None and before.key != key:
         before = None  # the same letters in another case: only people may write a key so
-    facts = gather(connection, key, settings)
+    facts = gather(connection, key, settings, index)
     structure = build_epic(facts)
     standing = completion(facts, completion_rules(settings))
     changes = changes_between(before.structure if before else None, structure)
@@ -306,9 +309,9 @@ def _brief(value: Any) -> str:
 # --- gathering ---------------------------------------------------------------------------------------
 
 
-def gather(connection: Connection, key: str, settings: Settings) -> EpicFacts:
+def gather(connection: Connection, key: str, settings: Settings, index: EpicIndex | None = None) -> EpicFacts:
     """Everything in the ledger that belongs to an epic."""
-    index = EpicIndex(connection, settings)
+    index = index or EpicIndex(connection, settings)
     members = stored.members_of(connection, key)
     sources = tuple(
         sorted(index.sources.get(key, ()), key=lambda one: (one.kind == "local", one.kind, one.key))

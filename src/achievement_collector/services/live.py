@@ -157,8 +157,10 @@ def _anything(ledger: Ledger, now: int) -> bool:
 
 
 def _read(ledger: Ledger, kind: str) -> list[Stale]:
+    resting = sum(1 for name, _ in _pauses if name == ledger.name)
     with ledger.read() as connection:
-        return stale_things(connection, kind, _BATCH)
+        # those that rest stand first, for they are old: they must not keep the others from being seen
+        return stale_things(connection, kind, _BATCH + resting)
 
 
 def _teams(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
@@ -304,8 +306,7 @@ def _reports(ledger: Ledger, settings: Settings, now: int, done: Updated) -> Non
         found: list[tuple[str, str, str]] = []
         for one in marks:
             found.append(("repository", one.key, one.cause))
-            epics = set(ledger_epics.epics_of_pulls(connection, one.key).values())
-            found += [("epic", epic, one.cause) for epic in sorted(epics)]
+            found += _epics_of(connection, [one])
     with ledger.write() as connection:
         mark_stale(connection, found, now)
         settle(connection, marks)
@@ -449,7 +450,13 @@ def _epics_of(connection: Connection, marks: Iterable[Stale]) -> list[tuple[str,
     return [
         ("epic", epic, one.cause)
         for one in marks
-        for epic in sorted(set(ledger_epics.epics_of_pulls(connection, one.key).values()))
+        for epic in sorted(
+            {
+                epic
+                for name in work.names_of(connection, one.key)
+                for epic in ledger_epics.epics_of_pulls(connection, name).values()
+            }
+        )
     ]
 
 
@@ -655,12 +662,14 @@ def _epics(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> None:
         return
     from achievement_collector.services.epics import prepare_epic, rebuild_epic
 
+    index: EpicIndex | None = None
     for one in marks:
         if _rests(ledger, f"epic {one.key}", now):
             continue
         with _tolerated(ledger, f"epic {one.key}", now, done):
             with ledger.read() as connection:
-                prepared = prepare_epic(connection, one.key, settings, now)
+                index = index or EpicIndex(connection, settings)
+                prepared = prepare_epic(connection, one.key, settings, now, index)
                 is_early = prepared.final is not None and _is_waited_for(
                     ledger, connection, prepared.facts, now
                 )
