@@ -307,7 +307,7 @@ def test_a_mistake_is_named_with_file_line_and_key(
             "epic_completion: {zebra: 1}",
             "known here: require_all_prs_merged, require_ci_success, auto_finalize",
         ),
-        ("<<: {}", "known here: tracking, aggregation, epic_completion, ai_enhancement"),
+        ("<<: {}", "known here: tracking, roadmap, aggregation, epic_completion, ai_enhancement"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_one_that_was_meant(

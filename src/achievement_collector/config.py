@@ -84,6 +84,19 @@ def _folder(text: str) -> Path:
     return Path(text)
 
 
+def _repository(text: str) -> str:
+    found = _repositories(text)
+    if len(found) != 1:
+        raise UnusableError("must be one repository as owner/name")
+    return found[0]
+
+
+def _notion_version(text: str) -> str:
+    if text not in ("2025-09-03", "2026-03-11"):
+        raise UnusableError("must be 2025-09-03 or 2026-03-11")
+    return text
+
+
 def _file(text: str) -> Path:
     if not os.path.isfile(text):
         raise UnusableError("must name a file")
@@ -330,6 +343,56 @@ class Settings:
 
     content_check_interval: int = field(default=3600, metadata=_variable("CONTENT_CHECK_INTERVAL", _SECONDS))
     """``CONTENT_CHECK_INTERVAL``: seconds between two readings of posts by the server. Default: 3600."""
+
+    # --- CI, the roadmap, Notion
+
+    github_repository: str | None = field(default=None, metadata=_variable("GITHUB_REPOSITORY", _repository))
+    """``GITHUB_REPOSITORY``: the repository, as ``owner/name``, that a workflow runs in, or that Notion is synced with.
+    Default: none."""
+
+    milestone: str | None = field(default=None, metadata=_variable("MILESTONE"))
+    """``MILESTONE``: the milestone that is worked on, whatever branch or pull request say. Default: none."""
+
+    roadmap_file: Path | None = field(default=None, metadata=_variable("ROADMAP_FILE", _file))
+    """``ROADMAP_FILE``: the file of milestones. Default: ``roadmap.yaml`` in the current folder, where it exists."""
+
+    ci_signatures: Path | None = field(default=None, metadata=_variable("CI_SIGNATURES", _folder))
+    """``CI_SIGNATURES``: a folder of YAML files with signatures of CI failures that people wrote. Default: none."""
+
+    critical_workflows: tuple[str, ...] = field(
+        default=(), metadata=_key("tracking.ci_integration.critical_workflows")
+    )
+    """``tracking.ci_integration.critical_workflows``: the workflows that must be green for a milestone to be ready.
+    Default: none named: those that ran on the default branch in the last 14 days."""
+
+    progress_source: str = field(default="documents", metadata=_key("roadmap.progress_source"))
+    """``roadmap.progress_source``: what is written as a milestone's progress: ``documents`` (the documented CI readiness
+    score), ``issues`` (closed of all) or ``both``. Default: documents."""
+
+    fiscal_year_start: int = field(default=1, metadata=_key("roadmap.fiscal_year_start"))
+    """``roadmap.fiscal_year_start``: the month in which the first quarter begins, 1 to 12. Default: 1."""
+
+    notion_api_key: str | None = field(default=None, repr=False, metadata=_secret("NOTION_API_KEY", _token))
+    """``NOTION_API_KEY``: the token of a Notion connection. Default: none."""
+
+    notion_parent_page: str | None = field(default=None, metadata=_variable("NOTION_PARENT_PAGE_ID"))
+    """``NOTION_PARENT_PAGE_ID``: the page, by id or address, below which databases are made. Default: none."""
+
+    notion_ci_reports_db: str | None = field(default=None, metadata=_variable("NOTION_CI_REPORTS_DB_ID"))
+    """``NOTION_CI_REPORTS_DB_ID``: the database of CI reports, by id or address. Default: none."""
+
+    notion_roadmap_db: str | None = field(default=None, metadata=_variable("NOTION_ROADMAP_DB_ID"))
+    """``NOTION_ROADMAP_DB_ID``: the database of milestones, by id or address. Default: none."""
+
+    notion_api_url: str = field(
+        default="https://api.notion.com",
+        repr=False,
+        metadata=_variable("NOTION_API_URL", web_address, "address"),
+    )
+    """``NOTION_API_URL``: where Notion's API answers. Default: Notion's own."""
+
+    notion_version: str = field(default="2025-09-03", metadata=_variable("NOTION_VERSION", _notion_version))
+    """``NOTION_VERSION``: the version of its API, 2025-09-03 or 2026-03-11. Default: 2025-09-03."""
 
     # --- the server
 

@@ -64,6 +64,12 @@ def _different_names(keys: dict[str, str]) -> dict[str, str]:
     return keys
 
 
+def _one_line(text: str) -> str:
+    if not text.strip() or len(text) > 300 or any(ord(one) < 32 for one in text):
+        raise UnusableError("must be text of one line, of at most 300 characters")
+    return text.strip()
+
+
 class _Section(BaseModel):
     """Every key may be missing, or stand without a value: both mean the default, which :class:`Settings` knows."""
 
@@ -88,18 +94,13 @@ class _PullRequests(_Section):
 class _Ci(_Section):
     enabled: bool | None = None
     metrics: list[Annotated[str, _one_of(CI_METRICS)]] | None = None
+    critical_workflows: list[Annotated[str, AfterValidator(_one_line)]] | None = None
 
 
 def _kpi_name(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z_][\w.:-]{0,99}", text, re.ASCII):
         raise UnusableError("must be a name such as checkout_latency: letters, digits, _ . : -")
     return text
-
-
-def _one_line(text: str) -> str:
-    if not text.strip() or len(text) > 300 or any(ord(one) < 32 for one in text):
-        raise UnusableError("must be text of one line, of at most 300 characters")
-    return text.strip()
 
 
 def _query(text: str) -> str:
@@ -198,8 +199,14 @@ class _AiEnhancement(_Section):
     personas: Annotated[list[Annotated[str, _one_of(PERSONAS)]], Field(min_length=1)] | None = None
 
 
+class _Roadmap(_Section):
+    progress_source: Annotated[str, _one_of(("documents", "issues", "both"))] | None = None
+    fiscal_year_start: Annotated[int, Field(ge=1, le=12)] | None = None
+
+
 class _File(_Section):
     tracking: _Tracking | None = None
+    roadmap: _Roadmap | None = None
     aggregation: _Aggregation | None = None
     epic_completion: _EpicCompletion | None = None
     ai_enhancement: _AiEnhancement | None = None
