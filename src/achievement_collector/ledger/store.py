@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, Operati
 
 from achievement_collector.errors import ConfigurationError, LedgerError
 
-SCHEMA_VERSION = "0006"
+SCHEMA_VERSION = "0007"
 """The newest migration; a test compares it with ``migrations/versions``."""
 
 _WRITE = "ledger_write"

@@ -431,4 +431,9 @@ servers = Table(
 
 # --- in modules of their own, on the same metadata ---------------------------------------------------
 
-from achievement_collector.ledger import ci_tables, roadmap_tables, syncing_tables  # noqa: E402, F401
+from achievement_collector.ledger import (  # noqa: E402
+    ci_findings_tables,  # noqa: F401
+    ci_tables,  # noqa: F401
+    roadmap_tables,  # noqa: F401
+    syncing_tables,  # noqa: F401
+)
