@@ -15,7 +15,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.editing import edit_achievement
 from achievement_collector.services.scanning import ScanProgress, scan
 from tests.git_repositories import START, Repository, lines
-from tests.outside_world import ROCKET, World, attached, day, done, issue, merged, opened
+from tests.outside_world import ROCKET, World, attached, day, done, issue, merged, opened, project
 
 
 def issues_in(world: World) -> list[Achievement]:
@@ -277,3 +277,23 @@ def test_a_person_of_linear_is_the_one_of_git_by_address(any_ledger: Ledger, tmp
     scan(any_ledger, [git.path], world.settings, START * 2, ScanProgress())
     world.tell(replace(done("ENG-1", "Rank answers", day(3)), at=day(4)))
     assert len({credit.person for one in world.achievements() for credit in one.credits}) == 1
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_issue_that_moves_to_another_team_keeps_its_pull_requests(
+    any_ledger: Ledger, is_late: bool
+) -> None:
+    """Linear gives it another identifier; branches and titles keep the old one, whichever is heard of first."""
+    world = World(any_ledger)
+    world.hear(project("search", "E5.1 Search"))
+    before = issue("ENG-1", "Rank answers", day(1), project="search", **{"known_as/ENG-1": True})
+    key = before.key
+    after = done("OPS-7", "Rank answers", day(6), project="search", **{"known_as/OPS-7": True})
+    after = Observation(after.kind, key, after.at, after.fields, after.scope)
+    pull = merged(1, day(5), title="Rank answers, ENG-1", branch="alice/eng-1")
+    for one in (pull, after, before) if is_late else (before, pull, after):
+        world.tell(one)
+    assert world.members("E5.1")[f"{ROCKET}#1"]
+    (counted,) = [one for one in world.achievements() if one.kind.value != "epic"]
+    assert counted.kind.value == "change"
+    assert "done by rocket#1" in world.left_out()["Rank answers"]

@@ -108,6 +108,12 @@ class Issue:
     canceled: int | None = None
     url: str = ""
     is_removed: bool = False
+    former: tuple[str, ...] = ()  # identifiers that it had in other teams
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Every name that a pull request may call it by."""
+        return tuple(filter(None, (self.identifier, *self.former)))
 
     @property
     def is_completed(self) -> bool:

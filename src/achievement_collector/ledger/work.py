@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.observations import Kind, Observation, Registers, merge, values
@@ -20,7 +22,8 @@ from achievement_collector.facts.work import (
     texts,
 )
 from achievement_collector.ledger.collecting import ignores_case, seen_spellings
-from achievement_collector.ledger.entities import Thing, things
+from achievement_collector.ledger.entities import Thing, remember, things
+from achievement_collector.ledger.tables import cursors
 
 
 def pull_requests(
@@ -167,6 +170,13 @@ def issues(
         for one in things(connection, Kind.ISSUE, scopes=scopes, keys=keys, names=names)
         if one.key.startswith("linear/")
     ]
+    if names is not None:
+        present = {str(one.fields.get("identifier", "")).lower() for one in found}
+        former = [name.lower() for name in names if name.lower() not in present]
+        keys = aliased_issues(connection, former)
+        found += [
+            one for one in things(connection, Kind.ISSUE, keys=keys) if one.key not in {f.key for f in found}
+        ]
     teams = [str(one.fields["team_id"]) for one in found if one.fields.get("team_id")]
     scales = {
         one.key: str(one.fields.get("scale", ""))
@@ -189,7 +199,36 @@ def _issue(one: Thing, scales: dict[str, str]) -> Issue:
         branch=told.get("branch", ""), created=told.get("created"), started=told.get("started"),
         completed=told.get("completed"), canceled=told.get("canceled"), url=told.get("url", ""),
         is_removed=bool(told.get("removed")),
+        former=tuple(
+            sorted(
+                name.removeprefix(_KNOWN_AS)
+                for name in told
+                if name.startswith(_KNOWN_AS) and name.removeprefix(_KNOWN_AS) != told.get("identifier")
+            )
+        ),
     )  # fmt: skip
+
+
+_KNOWN_AS, _ALIAS = "known_as/", "issue-alias/"
+
+
+def note_aliases(connection: Connection, key: str, now: int) -> list[str]:
+    """Remembers the former identifiers of an issue, so that it is found by them, and gives them in lower case."""
+    found = things(connection, Kind.ISSUE, keys=[key])
+    former = [name.lower() for one in found for name in _issue(one, {}).former]
+    for name in former:
+        remember(connection, f"{_ALIAS}{name}", key, now)
+    return former
+
+
+def aliased_issues(connection: Connection, names: Sequence[str]) -> list[str]:
+    """The keys of issues that had one of these identifiers (in lower case) once."""
+    found: dict[str, None] = {}
+    listed = [f"{_ALIAS}{name}" for name in dict.fromkeys(names)]
+    for start in range(0, len(listed), 500):
+        query = sa.select(cursors.c.value).where(cursors.c.name.in_(listed[start : start + 500]))
+        found |= {json.loads(value): None for value in connection.scalars(query)}
+    return list(found)
 
 
 def epic_sources(connection: Connection, kind: str) -> list[EpicSource]:

@@ -67,6 +67,11 @@ def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -
                 marks.append(("pull", one.scope, cause))
             case Kind.ISSUE if one.key.startswith("linear/"):
                 marks.append(("issue", one.key, cause))
+                if not one.is_new and any(name.startswith("known_as/") for name in one.fields):
+                    former = work.note_aliases(connection, one.key, now)
+                    marks += [
+                        ("pull", pull, cause) for pull in ledger_epics.pulls_that_mention(connection, former)
+                    ]
             case Kind.ATTACHMENT if one.scope:
                 marks.append(("issue", one.scope, cause))
                 marks += [("pull", pull, cause) for pull in _pull_attached(connection, one.key)]
@@ -279,7 +284,7 @@ def _links_of(
     links = link(
         pull,
         index.names,
-        {issue.identifier: index.epic_of(issue) for issue in named_issues},
+        {name: index.epic_of(issue) for issue in named_issues for name in issue.identifiers},
         [(issue.identifier, index.epic_of(issue)) for issue in attached],
         by_hand,
     )
@@ -547,9 +552,7 @@ def _news_of(connection: Connection, index: EpicIndex, issue: Issue, settings: S
     is_epic = settings.epics_enabled and issue.key in index.of_source
     epic = index.epic_of(issue) if settings.epics_enabled and not issue.is_removed else ""
     links = [(epic, _ITSELF if is_epic else f"its {index.kind} in Linear")] if epic else []
-    pulls = (
-        ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()]) if issue.identifier else []
-    )
+    pulls = ledger_epics.pulls_that_mention(connection, [name.lower() for name in issue.identifiers])
     attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
     is_achievement = issue.is_completed and not is_epic
     done_by, undone = _credit_elsewhere(connection, issue) if is_achievement else ("", "")
@@ -608,14 +611,14 @@ def _rules_version() -> int:
 def _credit_elsewhere(connection: Connection, issue: Issue) -> tuple[str, str]:
     """(the merged pull request that did an issue and counts, the one that did it and was reverted): one that bears its
     key in branch or title, says that it closes it, or is attached to it; empty where there is none."""
-    keys = ledger_epics.pulls_that_mention(connection, [issue.identifier.lower()]) if issue.identifier else []
+    keys = ledger_epics.pulls_that_mention(connection, [name.lower() for name in issue.identifiers])
     attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
     pulls = [
         pull for pull in work.pull_requests(connection, keys=[*keys, *filter(None, attached)]) if pull.merged
     ]
     moved = work.present_names(connection)
     shown = {work.present_key(key, moved) for key in attached}
-    did = {pull.key: pull for pull in pulls if pull.key in shown or _does(pull, issue.identifier)}
+    did = {pull.key: pull for pull in pulls if pull.key in shown or _does(pull, issue.identifiers)}
     found = sorted(rolled_pulls(connection, list(did.values())).items())
     counted = [_short(did[key]) for key, mine in found if mine.is_counted]
     reverted = [_short(did[key]) for key, mine in found if mine.left_out_reason.startswith("reverted")]
@@ -626,11 +629,9 @@ def _short(pull: PullRequest) -> str:
     return f"{pull.repository.rpartition('/')[2]}#{pull.number}"
 
 
-def _does(pull: PullRequest, identifier: str) -> bool:
-    told = dict(named(pull).issues).get(identifier, "")
-    return told.endswith(("branch", "title")) or identifier in (
-        one.upper() for one in closed_issues(pull.body)
-    )
+def _does(pull: PullRequest, identifiers: Sequence[str]) -> bool:
+    told, closes = dict(named(pull).issues), {one.upper() for one in closed_issues(pull.body)}
+    return any(told.get(name, "").endswith(("branch", "title")) or name in closes for name in identifiers)
 
 
 # --- outcomes ----------------------------------------------------------------------------------------

@@ -82,6 +82,10 @@ def issue(data: Body, at: int) -> Observation:
         url=data.text("url", 500) or None, branch=data.text("branchName", 300) or None,
         scale=team.text("issueEstimationType", 40) or None,
     )  # fmt: skip
+    if identifier:
+        fields[f"known_as/{identifier}"] = (
+            True  # another team gives it another one; pull requests keep the old
+        )
     scope = f"linear/{fields['project']}" if fields["project"] else ""
     return Observation(Kind.ISSUE, f"linear/{data.text('id', 100)}", at, fields, scope)
 
