@@ -537,8 +537,17 @@ def test_prometheus_is_asked_where_its_address_is_known(write: Callable[[str], P
     assert load_settings(environment={}).scrape_interval_hours == 12
 
 
-def test_kpis_and_experiments_of_the_file_take_the_place_of_the_defaults(write: Callable[[str], Path]) -> None:
-    assert [one.target for one in load_settings(environment={}).kpis[:6]] == [0.06, 20_000, 0.01, 2.0, 100, 0.5]
+def test_kpis_and_experiments_of_the_file_take_the_place_of_the_defaults(
+    write: Callable[[str], Path],
+) -> None:
+    assert [one.target for one in load_settings(environment={}).kpis[:6]] == [
+        0.06,
+        20_000,
+        0.01,
+        2.0,
+        100,
+        0.5,
+    ]
     write(
         "tracking:\n  prometheus:\n    kpis:\n"
         "      - {name: nps, direction: higher, target: 40, metric: user_satisfaction_increase}\n"

@@ -165,7 +165,12 @@ def add_versions(
 
 
 def freeze_structure(
-    connection: Connection, epic: str, revision: int, structure: Mapping[str, Any], content_hash: str, now: int
+    connection: Connection,
+    epic: str,
+    revision: int,
+    structure: Mapping[str, Any],
+    content_hash: str,
+    now: int,
 ) -> None:
     """Keeps the structure of a final revision as it was."""
     connection.execute(
@@ -290,7 +295,9 @@ def epics_of_members(connection: Connection, members: Iterable[str]) -> set[str]
     found: set[str] = set()
     for start in range(0, len(listed), 500):
         part = listed[start : start + 500]
-        found |= set(connection.scalars(sa.select(epic_members.c.epic).where(epic_members.c.member.in_(part))))
+        found |= set(
+            connection.scalars(sa.select(epic_members.c.epic).where(epic_members.c.member.in_(part)))
+        )
     return found
 
 
