@@ -17,6 +17,8 @@ import sqlalchemy as sa
 
 from achievement_collector.errors import CollectorError, ConfigurationError
 from achievement_collector.facts.observations import Kind
+from achievement_collector.ledger.ci_runs import attempts, jobs
+from achievement_collector.ledger.ci_tables import ci_attempts, ci_jobs
 from achievement_collector.ledger.entities import cursor, cursors_like, thing, things
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.ledger.tables import cursors, entities
@@ -28,7 +30,8 @@ from achievement_collector.sources.github.client import (
     GitHubClient,
     GitHubError,
 )
-from achievement_collector.sources.github.listing import Reading
+from achievement_collector.sources.github.reading import Reading
+from achievement_collector.sources.github.runs import workflow_runs
 from tests.fakes.github import TOKEN, Asked, FakeGitHub, Trouble, recorded, serve, text_of
 
 NOW = 1_780_000_000  # seconds
@@ -96,7 +99,8 @@ def fill(github: FakeGitHub) -> None:
 def rows(ledger: Ledger) -> list[Any]:
     with ledger.read() as connection:
         return [
-            sorted(map(tuple, connection.execute(sa.select(table.columns)))) for table in (entities, cursors)
+            sorted(map(tuple, connection.execute(sa.select(table.columns))))
+            for table in (entities, cursors, ci_attempts, ci_jobs)
         ]
 
 
@@ -107,6 +111,8 @@ def told(ledger: Ledger) -> list[Any]:
         return [
             sorted(map(tuple, connection.execute(sa.select(*columns)))),
             dict(sorted(cursors_like(connection, "").items())),
+            attempts(connection),
+            jobs(connection),
         ]
 
 
@@ -147,7 +153,8 @@ def test_the_first_run_takes_in_everything(
     assert (done.stopped, done.skipped, done.redelivered, done.not_modified) == ("", {}, 0, 0)
     assert done.remaining == github.remaining
     assert done.requests == len(github.asked)
-    assert set(stages) == {"pulls", "issues", "releases", "milestones", "deployments", "runs", "deliveries"}
+    lists = {"pulls", "issues", "releases", "milestones", "deployments", "runs", "deliveries"}
+    assert set(stages) == {*lists, "jobs"}
     merged = known(any_ledger, Kind.PULL_REQUEST, f"{KEY}#1")
     assert (merged["additions"], merged["deletions"], merged["files"], merged["commits"]) == (10, 1, 2, 1)
     assert merged["merged"] == (NOW - 9 * HOUR) * 1000
@@ -274,7 +281,7 @@ def test_more_runs_than_github_shows_are_read_in_windows_that_do_not_overlap(
     ledger: Ledger, github: FakeGitHub, client: GitHubClient
 ) -> None:
     for number in range(2500):
-        github.add_run(number + 1, NOW - 20 * DAY + number * 11 + (number % 3))
+        github.add_run(number + 1, NOW - 60 * DAY + number * 11 + (number % 3))
     sync(ledger, client)
     assert keys(ledger, Kind.CHECK) == {f"/run/{number + 1}/1" for number in range(2500)}
     windows = [
@@ -887,7 +894,7 @@ def test_recorded_workflow_runs_are_understood(github: FakeGitHub, client: GitHu
     url = "/repos/hub4j-test-org/GHWorkflowRunTest/actions/runs?branch=second-branch&status=completed&event=workflow_dispatch&per_page=20"
     body = recorded("GHWorkflowRunTest__testSearchOnBranch", url)
     github.recorded = {"/actions/runs": body}
-    found = read(github, client, "hub4j-test-org/GHWorkflowRunTest", listing.workflow_runs)
+    found = read(github, client, "hub4j-test-org/GHWorkflowRunTest", workflow_runs)
     run = body["workflow_runs"][0]
     assert found[f"/run/{run['id']}/1"].fields["conclusion"] == run["conclusion"]
 

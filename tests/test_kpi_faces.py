@@ -219,7 +219,7 @@ def test_what_is_shown_of_an_address_holds_no_password(ledger: Ledger) -> None:
 def test_the_time_table_has_each_slot_once() -> None:
     from achievement_collector.workflows.background import _others
 
-    assert _others(server_settings()) == {}
+    assert _others(server_settings()) == {"roadmap": 86_400}
     told = _others(
         server_settings(
             prometheus_url="http://127.0.0.1:9",
@@ -227,7 +227,7 @@ def test_the_time_table_has_each_slot_once() -> None:
             threads_adaptor_url="http://127.0.0.1:9",
         )
     )
-    assert told == {"prometheus": 86_400, "mlflow": 900, "posts": 3600}
+    assert told == {"roadmap": 86_400, "prometheus": 86_400, "mlflow": 900, "posts": 3600}
 
 
 def test_a_server_scrapes_by_itself(tmp_path: Path) -> None:

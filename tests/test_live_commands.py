@@ -253,7 +253,7 @@ def test_nothing_is_cut_or_folded_where_no_terminal_is(run: Run, database: Path)
     assert long.removeprefix("feat: ").capitalize() in shown
     assert max(len(line) for line in shown.splitlines()) < 400
     settings = _without_columns("config", "show").splitlines()
-    assert any(line.startswith("tracking.prometheus.scrape_interval_hours  24") for line in settings)
+    assert any(line.split()[:2] == ["tracking.prometheus.scrape_interval_hours", "24"] for line in settings)
     narrow = _without_columns("config", "show", columns="80").splitlines()
     assert any(line.startswith("tracking.prometheus.scrape_interval_hours ") for line in narrow)
 

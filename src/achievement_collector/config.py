@@ -239,6 +239,17 @@ class Settings:
     github_check_interval: int = field(default=900, metadata=_variable("GITHUB_CHECK_INTERVAL", _SECONDS))
     """``GITHUB_CHECK_INTERVAL``: seconds between two readings of GitHub by the server. Default: 900."""
 
+    github_ci_requests: int = field(
+        default=500, metadata=_variable("GITHUB_CI_REQUESTS", _whole("requests", 0, 100_000))
+    )
+    """``GITHUB_CI_REQUESTS``: how many requests a reading of GitHub may spend on jobs, annotations and logs. Default: 500."""
+
+    github_ci_green_jobs: bool = field(default=False, metadata=_variable("GITHUB_CI_GREEN_JOBS", _truth))
+    """``GITHUB_CI_GREEN_JOBS``: whether the jobs of runs that passed are read as well, one request each. Default: false."""
+
+    github_ci_logs: bool = field(default=True, metadata=_variable("GITHUB_CI_LOGS", _truth))
+    """``GITHUB_CI_LOGS``: whether the logs of failed jobs are read and kept. Default: true."""
+
     github_webhook_secret: str | None = field(
         default=None, repr=False, metadata=_secret("GITHUB_WEBHOOK_SECRET")
     )

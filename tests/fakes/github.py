@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 import threading
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ import pytest
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data" / "github" / "rest"
 TOKEN = "ghp_0123456789abcdefSECRET"
 _SPEC = "urn:github"
+_LISTED = ("workflow_runs", "jobs")  # the lists that stand inside of an object
 _R = "/repos/{owner}/{repo}"
 
 
@@ -139,9 +141,10 @@ def check(template: str, method: str, status: int, body: Any) -> None:
         pointer = response["$ref"].removeprefix("#")
     pointer += "/content/application~1json/schema"
     entries, inner = body, "/items"
-    if isinstance(body, dict) and "workflow_runs" in body:
-        entries, inner = body["workflow_runs"], "/properties/workflow_runs/items"
-        body = {**body, "workflow_runs": []}
+    for name in _LISTED:
+        if isinstance(body, dict) and name in body:
+            entries, inner = body[name], f"/properties/{name}/items"
+            body = {**body, name: []}
     if isinstance(entries, list):
         for one in entries:
             _check_text(pointer + inner, json.dumps(one))
@@ -185,10 +188,6 @@ def text_of(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _seconds(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()
-
-
 class FakeGitHub:
     """The repository ``acme/rocket`` and what was asked about it. Things are dicts in the API's spelling; times are given in
     seconds since 1970."""
@@ -207,6 +206,11 @@ class FakeGitHub:
         self.deployments: dict[int, dict[str, Any]] = {}
         self.statuses: dict[int, list[dict[str, Any]]] = {}
         self.runs: dict[int, list[dict[str, Any]]] = {}  # id -> its attempts, oldest first
+        self.jobs: dict[tuple[int, int], list[dict[str, Any]]] = {}  # (run, attempt) -> jobs
+        self.annotations: dict[int, list[dict[str, Any]]] = {}  # job -> what it remarked
+        self.logs: dict[int, bytes] = {}
+        self.log_host = ""  # where logs lie; a fake of its own
+        self.is_strict = True  # whether every answer is checked against GitHub's document
         self.hooks: dict[int, dict[str, Any]] = {}
         self.deliveries: dict[int, list[dict[str, Any]]] = {}
         self.answers_redelivery = 200
@@ -217,6 +221,7 @@ class FakeGitHub:
         self.recorded: dict[str, Any] = {}  # path below the repository -> a recorded body
         self.troubles: deque[Trouble | None] = deque()  # answers of the next requests; None is the right one
         self.before: Callable[[Asked], None] = lambda _asked: None
+        self._ordered: list[tuple[tuple[str, int], int]] = []
         self.asked: list[Asked] = []
         self.faults: list[str] = []  # what was wrong with the fake itself
 
@@ -313,6 +318,43 @@ class FakeGitHub:
         )  # fmt: skip
         return attempts[-1]
 
+    def add_job(
+        self,
+        run: int,
+        number: int,
+        conclusion: str | None = "success",
+        *,
+        log: bytes | None = None,
+        **fields: Any,
+    ) -> dict[str, Any]:
+        """A job of the latest attempt of a run, which ended when the attempt did."""
+        attempt = self.runs[run][-1]
+        begun, ended = attempt["run_started_at"], attempt["updated_at"] if conclusion else None
+        step = {
+            "name": "Run tests", "status": "completed" if conclusion else "in_progress", "conclusion": conclusion,
+            "number": 1, "started_at": begun, "completed_at": ended,
+        }  # fmt: skip
+        told = {
+            "id": number, "run_id": run, "run_attempt": attempt["run_attempt"], "name": f"job {number}", "head_sha": attempt["head_sha"],
+            "head_branch": "main", "status": step["status"], "conclusion": conclusion, "created_at": begun, "started_at": begun,
+            "completed_at": ended, "workflow_name": "tests", "labels": ["ubuntu-latest"], "runner_name": "runner 1", "steps": [step],
+            "check_run_url": f"https://api.github.com/repos/{self.name}/check-runs/{number}",
+            "html_url": f"https://github.com/{self.name}/actions/runs/{run}/job/{number}",
+        }  # fmt: skip
+        one = {**made("job"), **told, **fields}
+        self.jobs.setdefault((run, attempt["run_attempt"]), []).append(one)
+        if log is not None:
+            self.logs[number] = log
+        return one
+
+    def add_annotation(self, job: int, message: str, path: str = "tests/test_a.py", line: int = 7) -> None:
+        self.annotations.setdefault(job, []).append(
+            made(
+                "check-annotation", path=path, start_line=line, end_line=line, annotation_level="failure", message=message,
+                title="", raw_details=None,
+            )
+        )  # fmt: skip
+
     def add_hook(self, number: int, url: str) -> None:
         self.hooks[number] = made("hook", id=number, events=["push"], config={"url": url})
 
@@ -378,13 +420,7 @@ class FakeGitHub:
                     10**9,
                 )
             case ["actions", "runs"]:
-                found_runs = [
-                    one[-1]
-                    for one in self.runs.values()
-                    if _is_within(one[-1]["created_at"], query["created"])
-                ]
-                found_runs.sort(key=lambda one: (one["created_at"], one["id"]), reverse=True)
-                return f"{_R}/actions/runs", found_runs, 1000
+                return f"{_R}/actions/runs", self._runs_within(query["created"]), 1000
             case ["actions", "runs", number]:
                 return f"{_R}/actions/runs/{{run_id}}", self.runs[int(number)][-1], 0
             case ["actions", "runs", number, "attempts", attempt]:
@@ -393,11 +429,29 @@ class FakeGitHub:
                     self.runs[int(number)][int(attempt) - 1],
                     0,
                 )
+            case ["actions", "runs", number, "attempts", attempt, "jobs"]:
+                self.runs[int(number)][int(attempt) - 1]
+                listed = self.jobs.get((int(number), int(attempt)), [])
+                return f"{_R}/actions/runs/{{run_id}}/attempts/{{attempt_number}}/jobs", listed, 10**9
+            case ["check-runs", number, "annotations"]:
+                listed = self.annotations.get(int(number), [])
+                return f"{_R}/check-runs/{{check_run_id}}/annotations", listed, 10**9
             case ["hooks"]:
                 return f"{_R}/hooks", list(self.hooks.values()), 10**9
             case ["hooks", number, "deliveries"]:
                 return f"{_R}/hooks/{{hook_id}}/deliveries", self.deliveries.get(int(number), []), 10**9
         raise LookupError(path)
+
+    def _runs_within(self, wanted: str) -> list[dict[str, Any]]:
+        """The latest attempts of the runs created within a time, newest first. The order is made once: no run is taken away
+        and another added between two requests."""
+        if len(self._ordered) != len(self.runs):
+            keyed = [((one[-1]["created_at"], number), number) for number, one in self.runs.items()]
+            self._ordered = sorted(keyed)
+        first, last = (wanted[2:], "9") if wanted.startswith(">=") else wanted.split("..")
+        begin = bisect_left(self._ordered, ((first, 0), 0))
+        end = bisect_left(self._ordered, ((last, 10**18), 0))
+        return [self.runs[number][-1] for _, number in reversed(self._ordered[begin:end])]
 
     def answer(self, asked: Asked) -> Trouble:
         """What is answered to a request."""
@@ -420,6 +474,12 @@ class FakeGitHub:
                 return trouble
         if name.lower() == self.name.lower() and path in self.recorded:
             return self._conditional(asked, self.recorded[path], {})
+        log = re.fullmatch(r"/actions/jobs/(\d+)/logs", path)
+        if log:
+            self.remaining -= 1
+            if int(log[1]) not in self.logs:
+                return Trouble(404, {"message": "Not Found"})
+            return Trouble(302, "", {"Location": f"{self.log_host}/signed/{log[1]}?sig=SIGNATURE"})
         try:
             if name.lower() != self.name.lower():
                 raise LookupError(name)
@@ -431,7 +491,8 @@ class FakeGitHub:
             assert query["per_page"] == "100"
             body, headers = self._page(parts.path, query, body, most)
         status = 202 if asked.method == "POST" else 200
-        check(template, asked.method, status, body)
+        if self.is_strict:
+            check(template, asked.method, status, body)
         return self._conditional(asked, body, headers, status)
 
     def _conditional(self, asked: Asked, body: Any, headers: dict[str, str], status: int = 200) -> Trouble:
@@ -451,17 +512,8 @@ class FakeGitHub:
             following = {"cursor": start + 100} if by_cursor else {"page": start // 100 + 2}
             rest = re.sub(r"^/repos/[^/]+/[^/]+", "/repositories/1000", path)  # as GitHub writes it
             headers["Link"] = f'<{self.url}{rest}?{urlencode({**query, **following})}>; rel="next"'
-        body = (
-            {"total_count": len(entries), "workflow_runs": shown} if path.endswith("/actions/runs") else shown
-        )
-        return body, headers
-
-
-def _is_within(created: str, wanted: str) -> bool:
-    if wanted.startswith(">="):
-        return _seconds(created) >= _seconds(wanted[2:])
-    first, last = wanted.split("..")
-    return _seconds(first) <= _seconds(created) <= _seconds(last)
+        inside = {"runs": "workflow_runs", "jobs": "jobs"}.get(path.rpartition("/")[2])
+        return ({"total_count": len(entries), inside: shown} if inside else shown), headers
 
 
 @functools.cache

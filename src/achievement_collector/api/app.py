@@ -13,12 +13,14 @@ from achievement_collector import __version__
 from achievement_collector.api import (
     achievements,
     ci,
+    ci_findings,
     deployments,
     documentation,
     epics,
     errors,
     kpis,
     operations,
+    roadmap,
     threads,
     webhooks,
 )
@@ -72,7 +74,18 @@ def create_app(
     )
     app.state.own = state
     errors.add_to(app)
-    for module in (webhooks, achievements, epics, ci, kpis, deployments, threads, operations):
+    for module in (
+        webhooks,
+        achievements,
+        epics,
+        ci,
+        ci_findings,
+        kpis,
+        deployments,
+        threads,
+        roadmap,
+        operations,
+    ):
         app.include_router(module.router)
     documentation.add_to(app)
     app.add_middleware(Guard, state=state)

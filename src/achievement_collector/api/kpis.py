@@ -51,7 +51,9 @@ def track_milestone(request: Request, response: Response, given: KpiMilestone) -
 
 @router.post(
     "/prometheus/scrape", tags=["prometheus"], dependencies=[_write],
-    responses=problems({400: "Prometheus is not configured, or gave nothing that can be used"}),
+    responses=problems({
+        400: "Prometheus is not configured, or gave nothing that can be used", 404: "There is no such KPI",
+    }),
 )  # fmt: skip
 def scrape(request: Request, given: PrometheusScrape | None = None) -> dict[str, Any]:
     """Asks Prometheus for every KPI now; the answer comes when it is done."""

@@ -1,4 +1,4 @@
-"""``ci workflow``: the workflow for GitHub Actions."""
+"""``ci workflow``: the workflows for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -23,16 +23,31 @@ def ci_workflow(
             show_default=False,
         ),
     ] = None,
-    only_print: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+    only: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="One of achievement-tracker, ci-intelligence-report, notion-roadmap-sync.",
+            show_default=False,
+        ),
+    ] = None,
+    only_print: Annotated[bool, typer.Option("--print", help="Print, write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write the workflow for GitHub Actions that measures changes and hands the measures in."""
+    """Write the workflows for GitHub Actions: measure changes, report on CI, keep Notion up to date."""
     from achievement_collector.present.printable import one_line
-    from achievement_collector.services.workflow_files import workflow_for, write_workflow
+    from achievement_collector.services.workflow_files import NAMES, workflow_for, write_workflows
 
     repository = path or Path(options.settings(None).repository or ".")
+    names = NAMES if only is None else (only.removesuffix(".yml"),)
     if only_print:
-        typer.echo(workflow_for(repository), nl=False)
+        for name in names:
+            if len(names) > 1:
+                typer.echo(f"# --- .github/workflows/{name}.yml")
+            typer.echo(workflow_for(repository, name), nl=False)
         return
-    typer.echo(one_line(f"written: {write_workflow(repository, force=force)}"))
-    typer.echo("put your own build and tests into it, at (2); its first lines say what it needs")
+    for written in write_workflows(repository, force=force, names=names):
+        typer.echo(one_line(f"written: {written}"))
+    if "achievement-tracker" in names:
+        typer.echo("put your own build and tests into achievement-tracker.yml, at (2)")
+    typer.echo("the first lines of each say what it needs; without that it does nothing")

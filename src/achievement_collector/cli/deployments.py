@@ -34,7 +34,7 @@ def list_(
     from achievement_collector.services.clock import now_ms
     from achievement_collector.services.deployments import list_deployments
 
-    begin, end = _window(since, until, now_ms())
+    begin, end = options.window(since, until, now_ms())
     page = list_deployments(
         options.open_existing(database), repository=repository, environment=environment, since=begin, until=end, limit=limit,
         production=options.settings(database).deployment_environments,
@@ -99,7 +99,7 @@ def dora(
     from achievement_collector.services.deployments import dora_of
 
     now = now_ms()
-    begin, end = _window(since, until, now)
+    begin, end = options.window(since, until, now)
     measured = dora_of(
         options.open_existing(database),
         repository,
@@ -131,17 +131,3 @@ def dora(
         if place:
             typer.echo("")
         console().print(dora_in_full(one))
-
-
-def _window(since: str | None, until: str | None, now: int) -> tuple[int | None, int | None]:
-    """The moments that a user named, in milliseconds."""
-    from datetime import UTC, datetime
-
-    from achievement_collector.services.records import parse_moment
-
-    moment = datetime.fromtimestamp(now / 1000, UTC)
-    begin, end = parse_moment(since, moment), parse_moment(until, moment, is_end=True)
-    return (
-        int(begin.timestamp() * 1000) if begin else None,
-        int(end.timestamp() * 1000) if end else None,
-    )

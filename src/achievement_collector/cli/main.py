@@ -10,6 +10,7 @@ import typer
 
 from achievement_collector import __version__
 from achievement_collector.cli import (
+    ci,
     config,
     deployments,
     epic,
@@ -17,10 +18,14 @@ from achievement_collector.cli import (
     hook,
     kpi,
     live,
+    notion,
     people,
     record,
+    report,
+    roadmap,
     scan,
     sync,
+    two_way,
 )
 from achievement_collector.errors import CollectorError
 
@@ -38,6 +43,10 @@ export.add_to(app)
 hook.add_to(app)
 epic.add_to(app)
 live.add_to(app)
+ci.add_to(app)
+roadmap.add_to(app)
+report.add_to(app)
+notion.add_to(app, two_way.two_way)
 sync.add_to(app)
 kpi.add_to(app)
 deployments.add_to(app)

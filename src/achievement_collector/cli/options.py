@@ -59,3 +59,10 @@ def settings(database: str | None) -> Settings:
     from achievement_collector.config import load_settings
 
     return load_settings(database)
+
+
+def window(since: str | None, until: str | None, now: int) -> tuple[int | None, int | None]:
+    """The moments that a user named, in milliseconds."""
+    from achievement_collector.services.moments import window_of_words
+
+    return window_of_words(since, until, now)

@@ -6,18 +6,20 @@ from typing import Annotated
 
 import typer
 
-from achievement_collector.cli import options
+from achievement_collector.cli import options, two_way
 from achievement_collector.cli.progress import LineProgress, conclude, tell
 
 
 def add_to(app: typer.Typer) -> None:
     sync = typer.Typer(
-        help="Ask outside systems for what is new: github, linear, mlflow, posts.", no_args_is_help=True
+        help="Ask outside systems for what is new: github, linear, mlflow, posts; conflicts with Notion.",
+        no_args_is_help=True,
     )
     sync.command()(github)
     sync.command()(linear)
     sync.command()(mlflow)
     sync.command()(posts)
+    two_way.add_conflicts_to(sync)
     app.add_typer(sync, name="sync")
 
 
@@ -43,6 +45,8 @@ def github(
         with LineProgress(repository) as progress:
             done = poll_github(ledger, in_force, repository, now_ms(), progress)
         tell(repository, done)
+        if done.is_more_waiting:
+            typer.echo(f"{repository}: more jobs and logs of CI wait for the next sync")
     conclude(ledger, in_force)
 
 

@@ -9,13 +9,13 @@ _WIDTH, _HEIGHT = 720, 180
 _LEFT, _BOTTOM, _TOP = 36, 24, 8
 
 
-def columns(rows: Sequence[tuple[str, int]], title: str) -> str:
-    """One column for each period."""
+def columns(rows: Sequence[tuple[str, int]], title: str, noun: str = "achievements") -> str:
+    """One column for each period; ``noun`` is what is counted."""
     most = max((count for _, count in rows), default=1) or 1
     top = _round_up(most)
     step = (_WIDTH - _LEFT) / max(len(rows), 1)
     plot = _HEIGHT - _BOTTOM - _TOP
-    parts = [_begin(_WIDTH, _HEIGHT, title, f"{len(rows)} periods, at most {most:,} achievements in one")]
+    parts = [_begin(_WIDTH, _HEIGHT, title, f"{len(rows)} periods, at most {most:,} {noun} in one")]
     for part in (0, 0.5, 1):
         y = _TOP + plot * (1 - part)
         label = f"{top * part:,.0f}" if top * part == int(top * part) else ""

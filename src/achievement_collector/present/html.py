@@ -32,7 +32,9 @@ def _chart(section: Section) -> str:
 
     drawn = ""
     if section.kind == "months":
-        drawn = charts.columns(section.bars, section.title)
+        drawn = charts.columns(
+            section.bars, section.title, section.columns[1] if len(section.columns) == 2 else "achievements"
+        )
     elif section.kind == "bars":
         drawn = charts.bars(section.bars, section.title)
     elif section.kind == "charts":

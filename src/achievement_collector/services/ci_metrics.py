@@ -14,6 +14,7 @@ from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.collecting import known_spelling
 from achievement_collector.ledger.entities import take_in, things
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.ci_runs import keep_test_outcomes
 from achievement_collector.services.live import note_changes
 from achievement_collector.sources.ci_files.benchmarks import parse_benchmarks
 from achievement_collector.sources.ci_files.cobertura import parse_cobertura
@@ -76,7 +77,8 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         raise CollectorError(f"{submission.sha[:80]!r} is no full commit id (40 or 64 hex digits)")
     if submission.pull_request is not None and not 0 < submission.pull_request < 2**31:
         raise CollectorError("the pull request must be its number")
-    reports = {kind: body for kind, body in _reports(submission).items() if kind in settings.ci_metrics}
+    tests: list[TestReport] = []
+    reports = {kind: body for kind, body in _reports(submission, tests).items() if kind in settings.ci_metrics}
     if not reports:
         raise CollectorError(
             "there is nothing to take in: give a file (junit, coverage, benchmark, sarif) or a build time"
@@ -107,6 +109,8 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         ]  # the time of the first is that of measuring
         changed = take_in(connection, new, now)
         note_changes(connection, changed, now)
+        if "tests" in reports:
+            keep_test_outcomes(connection, place, sha, submission.job[:200], submission.branch[:300], at, tests)
     return Ingested(
         place, sha, tuple((kind, _brief(kind, body)) for kind, body in reports.items()), bool(changed)
     )
@@ -124,9 +128,9 @@ def repository_of(text: str) -> str:
     return "/".join([parts[0].lower(), *parts[1:]])
 
 
-def _reports(submission: Submission) -> dict[str, dict[str, Any]]:
+def _reports(submission: Submission, tests: list[TestReport]) -> dict[str, dict[str, Any]]:
+    """The measures by kind; ``tests`` gets the reports of tests as they are."""
     found: dict[str, dict[str, Any]] = {}
-    tests: list[TestReport] = []
     coverage: list[dict[str, Any]] = []
     benchmarks: list[dict[str, Any]] = []
     findings: list[dict[str, Any]] = []

@@ -2,13 +2,15 @@
 
 A webhook is a hint; this is what makes sure. Each step of a list (see :mod:`achievement_collector.sources.github.listing`) goes
 into one transaction with the place from which to go on, under cursors named ``github/KEY/LIST``. So a stop at any moment, by an
-exhausted limit or a kill, loses nothing and repeats at most one step, and a run with nothing new writes nothing.
+exhausted limit or a kill, loses nothing and repeats at most one step, and a run with nothing new writes nothing. After the
+lists comes what is asked for run by run (:func:`achievement_collector.services.ci_runs.collect_details`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,8 +18,10 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.errors import ConfigurationError
 from achievement_collector.facts.observations import Kind, Observation
-from achievement_collector.ledger.entities import Changed, cursor, cursors_like, remember, take_in, thing
+from achievement_collector.ledger.ci_runs import ended, take_in_runs
+from achievement_collector.ledger.entities import Changed, cursor, cursors_like, remember, take_in
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.ci_runs import Details, Reach, collect_details
 from achievement_collector.sources.github import listing
 from achievement_collector.sources.github.client import (
     BudgetExhausted,
@@ -25,7 +29,9 @@ from achievement_collector.sources.github.client import (
     GitHubClient,
     GitHubError,
 )
-from achievement_collector.sources.github.listing import OverflowRefused, Reading, Step
+from achievement_collector.sources.github.deliveries import failed_deliveries
+from achievement_collector.sources.github.reading import Reading, Step
+from achievement_collector.sources.github.runs import OverflowRefused, workflow_runs
 from achievement_collector.sources.relevance import NotUnderstood
 
 OnChanged = Callable[[Connection, Sequence[Changed], int], None]
@@ -37,9 +43,12 @@ _LISTS: dict[str, Callable[[Reading], Iterator[Step]]] = {
     "releases": listing.releases,
     "milestones": listing.milestones,
     "deployments": listing.deployments,
-    "runs": listing.workflow_runs,
-    "deliveries": listing.failed_deliveries,
+    "runs": workflow_runs,
+    "deliveries": failed_deliveries,
 }
+
+_RUNS_SHAPE = 2
+"""Of the place in the list of runs: places of another shape are of a time when less was kept of runs; it is read anew."""
 
 
 @dataclass(slots=True)
@@ -47,10 +56,12 @@ class Synced:
     """What a synchronisation did.
 
     ``repository`` is its key; ``read`` counts the things that were read and ``changed`` those that told something new, by kind
-    (``pull_request``, ``review``, ``check`` ...); ``requests`` is what was asked of GitHub, of which ``not_modified`` were
-    answered with 304; ``remaining`` is what is left of the limit, None where GitHub did not tell; ``redelivered`` deliveries
-    were asked for again. ``skipped`` says in a sentence for each list why it could not be read to its end. ``stopped`` says why
-    all of it ended early, empty where it did not; ``resumes`` is when it can go on, in milliseconds since 1970.
+    (``pull_request``, ``review``, ``check`` ...); what is asked for run by run (``job``, ``annotation``, ``log``) is counted in
+    ``read`` only, and ``is_more_waiting`` says that more of it is left to the next time. ``requests`` is what was asked of
+    GitHub, of which ``not_modified`` were answered with 304; ``remaining`` is what is left of the limit, None where GitHub did
+    not tell; ``redelivered`` deliveries were asked for again. ``skipped`` says in a sentence for each list why it could not be
+    read to its end. ``stopped`` says why all of it ended early, empty where it did not; ``resumes`` is when it can go on, in
+    milliseconds since 1970.
     """
 
     repository: str = ""
@@ -63,6 +74,7 @@ class Synced:
     skipped: dict[str, str] = field(default_factory=dict)
     stopped: str = ""
     resumes: int | None = None
+    is_more_waiting: bool = False
 
 
 def sync_repository(
@@ -75,6 +87,7 @@ def sync_repository(
     since: int | None = None,
     on_changed: OnChanged = lambda _connection, _changed, _now: None,
     host: str | None = None,
+    reach: Reach | None = None,
 ) -> Synced:
     """Reads from GitHub what is new of the repository ``name`` (owner/name) and takes it into the ledger; one process at a time
     for each repository.
@@ -82,7 +95,8 @@ def sync_repository(
     What pull requests, issues, deployments and workflow runs did before ``since`` (milliseconds since 1970) is left out; an
     earlier one than the last time reads them anew. ``progress`` is called after each step with the list, how much of it was
     read and of how much, if GitHub tells; ``on_changed`` inside of the transaction that stores a step, where it told something
-    new. ``host`` is what keys begin with, by default that of the client's address.
+    new. ``host`` is what keys begin with, by default that of the client's address. ``reach`` says how much of CI is asked for
+    beyond the list of runs.
 
     An exhausted limit ends it early without an error (:attr:`Synced.stopped`), and the next call goes on from there; so it does
     after an error. Raises :class:`GitHubError` where GitHub cannot be asked, and :class:`ConfigurationError` for a name that
@@ -100,6 +114,7 @@ def sync_repository(
             done.repository = f"{sync.host}/{place['name']}"
             for each in _LISTS:
                 sync.read_list(each, place)
+            sync.read_details(place["name"], reach)
         except NotUnderstood as error:
             raise GitHubError(f"GitHub showed something of {name} that cannot be read: {error}") from None
         except BudgetExhausted as error:
@@ -151,10 +166,12 @@ class _Sync:
         key = f"{self.host}/{repository['name']}"
         stored = f"github/{key}/{name}"
         place = self._place(stored)
-        if not place or self.since < place["begun"]:
-            place = {"begun": self.since}
+        is_outdated = name == "runs" and place.get("shape") != _RUNS_SHAPE
+        if not place or is_outdated or self.since < place["begun"]:
+            place = {"begun": self.since, **({"shape": _RUNS_SHAPE} if name == "runs" else {})}
         since = max(self.since, repository["created"]) if name == "runs" else self.since
-        reading = Reading(self.client, repository["name"], key, self.now, place, since, self._known)
+        reading = Reading(self.client, repository["name"], key, self.now, place, since)
+        reading.has_ended = partial(self._has_ended, key)
         try:
             for step in _LISTS[name](reading):
                 self._store(step, stored)
@@ -172,9 +189,29 @@ class _Sync:
         finally:
             self.done.redelivered += reading.redelivered
 
+    def read_details(self, name: str, reach: Reach | None) -> None:
+        """Asks for what is not told by lists: jobs of runs, what they remarked, and logs."""
+        details = Details()
+        try:
+            collect_details(
+                self.ledger,
+                self.client,
+                name,
+                f"{self.host}/{name}",
+                self.now,
+                reach,
+                done=details,
+                progress=self.progress,
+            )
+        finally:
+            for what, number in details.read.items():
+                self.done.read[what] = self.done.read.get(what, 0) + number
+            self.done.skipped |= details.skipped
+            self.done.is_more_waiting = details.is_more_waiting
+
     def _store(self, step: Step, name: str, others: Mapping[str, Any] | None = None) -> None:
         with self.ledger.write() as connection:
-            changed = take_in(connection, step.observations, self.now)
+            changed = take_in(connection, take_in_runs(connection, step.observations).rest, self.now)
             for each, place in {name: step.place, **(others or {})}.items():
                 remember(connection, each, place, self.now)
             if changed:
@@ -192,7 +229,6 @@ class _Sync:
         with self.ledger.read() as connection:
             return cursor(connection, name) or {}
 
-    def _known(self, kind: Kind, key: str) -> Mapping[str, Any]:
+    def _has_ended(self, key: str, run: int, attempt: int) -> bool:
         with self.ledger.read() as connection:
-            found = thing(connection, kind, key)
-        return found.fields if found else {}
+            return ended(connection, key, run, attempt)

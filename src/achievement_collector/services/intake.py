@@ -23,6 +23,7 @@ from achievement_collector.errors import CollectorError, LedgerError, NotFoundEr
 from achievement_collector.facts.observations import Observation
 from achievement_collector.intake.reading import read_delivery
 from achievement_collector.ledger import inbox
+from achievement_collector.ledger.ci_runs import take_in_runs
 from achievement_collector.ledger.entities import take_in
 from achievement_collector.ledger.inbox import Delivery, Incoming
 from achievement_collector.ledger.store import Ledger
@@ -157,7 +158,8 @@ def _take_in(connection: Connection, read: Sequence[_Read], now: int) -> list[tu
     """Stores what deliveries told, with their outcomes and the marks of what rests on it."""
     results = [(one.id, state, told) for one, state, told, _ in read]
     observations = [seen for _, _, _, found in read for seen in found]
-    note_changes(connection, take_in(connection, observations, now), now)
+    rest = take_in_runs(connection, observations).rest
+    note_changes(connection, take_in(connection, rest, now), now)
     inbox.settle(connection, results, now)
     return results
 

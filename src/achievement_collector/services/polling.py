@@ -48,10 +48,14 @@ def poll_github(
     ledger: Ledger, settings: Settings, repository: str, now: int, progress: Progress = _quiet
 ) -> GithubSynced:
     """Brings what is known of a repository up to date with GitHub; the marks of what rests on it are set."""
+    from achievement_collector.services.ci_runs import Reach
     from achievement_collector.services.github_sync import sync_repository
 
     with github_client(settings) as client:
-        return sync_repository(ledger, client, repository, now, progress=progress, on_changed=note_changes)
+        reach = Reach(settings.github_ci_requests, settings.github_ci_green_jobs, settings.github_ci_logs)
+        return sync_repository(
+            ledger, client, repository, now, progress=progress, on_changed=note_changes, reach=reach
+        )
 
 
 def poll_linear(ledger: Ledger, settings: Settings, now: int, progress: Progress = _quiet) -> LinearSynced:

@@ -12,10 +12,14 @@ from dbos import DBOS, SetWorkflowID
 
 from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.ci_failures import explain_failures
 from achievement_collector.services.clock import now_ms
 from achievement_collector.services.kpis import scrape
 from achievement_collector.services.linking_back import link_back
+from achievement_collector.services.notion import contents, publish
 from achievement_collector.services.polling import poll_content, poll_github, poll_linear, poll_mlflow
+from achievement_collector.services.roadmap import load_plan, take_snapshot
+from achievement_collector.services.two_way.running import sync_two_way
 from achievement_collector.workflows.engine import SYNC_QUEUE
 
 
@@ -46,7 +50,8 @@ def sync_linear() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_github(repository: str) -> dict[str, Any]:
-    return asdict(poll_github(_Own.ledger, _Own.settings, repository, now_ms()))
+    told = asdict(poll_github(_Own.ledger, _Own.settings, repository, now_ms()))
+    return {**told, "explained": explain_failures(_Own.ledger, _Own.settings, now_ms())}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
@@ -77,6 +82,43 @@ def sync_content() -> dict[str, Any]:
     return _poll_content()
 
 
+@DBOS.workflow()
+def sync_notion() -> dict[str, Any]:
+    """The reports and milestones shown in Notion, then one pass in both directions."""
+    return {"shown": _publish_notion(), "two_way": _sync_two_way()}
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
+def _publish_notion() -> dict[str, Any]:
+    if not (_Own.settings.notion_ci_reports_db or _Own.settings.notion_roadmap_db):
+        return {}
+    told = contents(_Own.ledger, _Own.settings, None, now_ms())
+    done = publish(_Own.ledger, _Own.settings, told, now_ms)
+    return {"plan": done.plan.hash, "steps": len(done.plan.operations), "problems": list(done.problems)}
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
+def _sync_two_way() -> dict[str, Any]:
+    if not (
+        _Own.settings.notion_roadmap_db and _Own.settings.github_repository and _Own.settings.github_token
+    ):
+        return {}
+    done = sync_two_way(_Own.ledger, _Own.settings, now_ms, is_full=False)
+    return {"exit": int(done.exit)}
+
+
+@DBOS.workflow()
+def snapshot_roadmap() -> dict[str, Any]:
+    """One look at every milestone, kept for the day."""
+    return _snapshot_roadmap()
+
+
+@DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=30)
+def _snapshot_roadmap() -> dict[str, Any]:
+    plan = load_plan(_Own.settings.roadmap_file, _Own.settings)
+    return take_snapshot(_Own.ledger, plan, now_ms())._asdict()
+
+
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=30)
 def _scrape_prometheus() -> dict[str, Any]:
     done = scrape(_Own.ledger, _Own.settings, now_ms())
@@ -99,8 +141,15 @@ def _poll_content() -> dict[str, Any]:
 
 
 def enqueue(name: str, slot: int) -> None:
-    """Asks for a poll of ``prometheus``, ``mlflow`` or ``posts``; of several servers, one gets the slot of time."""
-    work = {"prometheus": scrape_prometheus, "mlflow": sync_mlflow, "posts": sync_content}[name]
+    """Asks for a poll of ``prometheus``, ``mlflow`` or ``posts``, a sync with ``notion`` or a look at the ``roadmap``; of
+    several servers, one gets the slot of time."""
+    work = {
+        "prometheus": scrape_prometheus,
+        "mlflow": sync_mlflow,
+        "posts": sync_content,
+        "roadmap": snapshot_roadmap,
+        "notion": sync_notion,
+    }[name]
     with SetWorkflowID(f"{name}/{slot}"):
         DBOS.enqueue_workflow(SYNC_QUEUE, work)
 

@@ -157,6 +157,25 @@ class GitHubClient:
         url = str(httpx.URL(self._address(path), params=parameters) if parameters else self._address(path))
         return self._ask("GET", url, {"If-None-Match": etag} if etag else {})
 
+    def elsewhere(self, path: str) -> str | bytes:
+        """Where something lies that GitHub points to (a job's log): an address on any host, which lives a minute and must be
+        asked without the token; or the thing itself where GitHub gives it at once. Raises as :meth:`get` does."""
+        url = self._address(path)
+        answer = self._exchange("GET", url, {}, is_followed=False)
+        if not 300 <= answer.status_code < 400:
+            content: bytes = answer.content
+            return content
+        there: str = urljoin(url, answer.headers.get("Location", ""))
+        parts, here = urlsplit(there), urlsplit(self.base_url)
+        is_safe = parts.scheme == "https" or (
+            parts.scheme == here.scheme == "http"
+            and parts.hostname in _LOOPBACK
+            and here.hostname in _LOOPBACK
+        )
+        if not parts.hostname or not is_safe:
+            raise GitHubError(f"GitHub pointed {urlsplit(url).path} to an address that is not https")
+        return there
+
     def post(self, path: str) -> Answer:
         """Posts to a path without a body, at least a second after the one before; sent again only where GitHub cannot have
         got it. Raises as :meth:`get` does."""
@@ -169,6 +188,13 @@ class GitHubClient:
     # --- requests --------------------------------------------------------------------------------
 
     def _ask(self, method: str, url: str, headers: dict[str, str]) -> Answer:
+        return self._read(self._exchange(method, url, headers))
+
+    def _exchange(
+        self, method: str, url: str, headers: dict[str, str], *, is_followed: bool = True
+    ) -> httpx.Response:
+        """The answer to a request, asked again where that may help; redirects within the host are followed, or given back
+        where they are not to be (``is_followed``)."""
         failures = refusals = redirects = 0
         patience = self._max_wait
         while True:
@@ -198,10 +224,12 @@ class GitHubClient:
                 and (method == "GET" or status > 302)
                 and redirects < _MOST_REDIRECTS
             ):
+                if status == 302 and not is_followed:
+                    return answer
                 redirects += 1
                 url = self._address(urljoin(url, answer.headers.get("Location", "")))
             elif status == 304 or 200 <= status < 300:
-                return self._read(answer)
+                return answer
             else:
                 self._refuse(answer, url)
 

@@ -6,7 +6,9 @@ this product keeps is :class:`NotRelevant`, with the reason.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from achievement_collector.facts.observations import Kind, Observation
@@ -14,6 +16,7 @@ from achievement_collector.sources.bodies import Body, present
 from achievement_collector.sources.relevance import NotRelevant, NotUnderstood
 
 _BOT_SUFFIX = "[bot]"
+_MOST_STEPS = 1_000
 
 
 def translate(event: str, body: Body, received: int) -> list[Observation]:
@@ -252,7 +255,26 @@ def workflow_run(repository: str, one: Body, at: int) -> Observation:
         raise NotUnderstood("the body names no workflow run of a commit")
     attempt = one.whole("run_attempt") or 1
     name = one.text("name", 300) or one.text("path", 300) or "workflow"
-    return check(repository, f"run/{number}/{attempt}", sha, name, one, at, attempt)
+    seen = check(repository, f"run/{number}/{attempt}", sha, name, one, at, attempt)
+    actor = one.inner("triggering_actor").text("login", 200) or one.inner("actor").text("login", 200)
+    fields = {name: value for name, value in seen.fields.items() if name != "pull_requests"}
+    fields |= present(
+        created=one.moment("created_at"), path=one.text("path", 500) or None, actor=actor or None,
+        title=one.text("display_title", 500) or None, pull_requests=_own_pulls(one) or None,
+    )  # fmt: skip
+    return replace(seen, fields=fields)
+
+
+def _own_pulls(run: Body) -> list[int]:
+    """The numbers of the pull requests that a run is shown with; those into another repository, which a fork shows, are left
+    out."""
+    here = run.inner("repository").whole("id")
+    found = []
+    for pull in run.each("pull_requests"):
+        number, there = pull.whole("number"), pull.inner("base", "repo").whole("id")
+        if number and (here is None or there is None or here == there):
+            found.append(number)
+    return found
 
 
 def _workflow_run(body: Body, received: int) -> Iterator[Observation]:
@@ -262,21 +284,42 @@ def _workflow_run(body: Body, received: int) -> Iterator[Observation]:
     yield workflow_run(key, one, one.moment("updated_at") or received)
 
 
-def _workflow_job(body: Body, received: int) -> Iterator[Observation]:
-    key, place = _repository(body, received)
-    one = body.inner("workflow_job")
+def workflow_job(repository: str, one: Body, received: int) -> Observation:
+    """A job with its steps, as REST and webhooks show it; ``received`` (ms) stands in where it tells no time of its own."""
     number = one.whole("id")
     if number is None:
         raise NotUnderstood("the body names no job")
-    yield place
+    check_run = urlsplit(one.text("check_run_url")).path.rpartition("/")[2]
     fields = present(
         name=one.text("name", 300) or None, run=one.whole("run_id"), attempt=one.whole("run_attempt"),
         sha=one.text("head_sha", 64) or None, status=one.text("status", 40) or None, created=one.moment("created_at"),
         started=one.moment("started_at"), completed=one.moment("completed_at"), url=one.text("html_url", 500) or None,
-        conclusion=one.text("conclusion", 40) or None,
+        conclusion=one.text("conclusion", 40) or None, branch=one.text("head_branch", 300) or None,
+        workflow=one.text("workflow_name", 300) or None, runner=one.text("runner_name", 200) or None,
+        check_run=int(check_run) if re.fullmatch(r"[0-9]{1,18}", check_run) else None,
     )  # fmt: skip
+    labels = one.data.get("labels")
+    if isinstance(labels, list):
+        fields["labels"] = [Body({"label": label}).text("label", 100) for label in labels[:20]]
+    if "steps" in one:
+        fields["steps"] = [
+            [
+                step.whole("number") or place, step.text("name", 300), step.text("conclusion", 40),
+                step.moment("started_at"), step.moment("completed_at"),
+            ]
+            for place, step in enumerate(one.each("steps")[:_MOST_STEPS], 1)
+        ]  # fmt: skip
     at = one.moment("completed_at") or one.moment("started_at") or received
-    yield Observation(Kind.JOB, f"{key}/job/{number}", at, fields, f"{key}/run/{one.whole('run_id')}")
+    return Observation(
+        Kind.JOB, f"{repository}/job/{number}", at, fields, f"{repository}/run/{one.whole('run_id')}"
+    )
+
+
+def _workflow_job(body: Body, received: int) -> Iterator[Observation]:
+    key, place = _repository(body, received)
+    seen = workflow_job(key, body.inner("workflow_job"), received)
+    yield place
+    yield seen
 
 
 def _status(body: Body, received: int) -> Iterator[Observation]:
@@ -321,6 +364,7 @@ def deployment(repository: str, one: Body, at: int) -> Observation:
     fields = present(
         environment=one.text("environment", 200) or None, sha=one.text("sha", 64) or None, ref=one.text("ref", 300) or None,
         created=one.moment("created_at"), by=one.inner("creator").text("login", 200) or None,
+        is_production=one.truth("production_environment"),
     )  # fmt: skip
     return Observation(Kind.DEPLOYMENT, f"{repository}/deployment/{number}", at, fields, repository)
 

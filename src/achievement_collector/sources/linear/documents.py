@@ -70,6 +70,7 @@ query Issues($after: String, $since: DateTimeOrDuration!) {
       assignee { name email }
       creator { name }
       project { id }
+      projectMilestone { id }
       parent { id }
       labels(first: 20) { pageInfo { hasNextPage endCursor } nodes { name } }
     }

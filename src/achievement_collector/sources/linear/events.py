@@ -71,6 +71,7 @@ def issue(data: Body, at: int) -> Observation:
         "labels": sorted(one.text("name", 200) for one in _nodes(data, "labels")),
         "assignee": data.inner("assignee").text("name", 200),
         "project": _reference(data, "project"), "parent": _reference(data, "parent"),
+        "project_milestone": _reference(data, "projectMilestone"),
         "started": data.moment("startedAt"), "completed": data.moment("completedAt"), "canceled": data.moment("canceledAt"),
         "created": data.moment("createdAt"),
     }  # fmt: skip

@@ -1,0 +1,176 @@
+"""The weekly report of CI as data: the documented fields, and everything that they rest on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Any, NamedTuple
+
+from achievement_collector.facts.ci_runs import RED, Attempt
+
+SCHEMA_VERSION = 1
+_MOST_CLUSTERS = 10
+_MOST_FLAKY = 10
+
+
+class Period(NamedTuple):
+    """What a report is of: ``since`` to before ``until`` (milliseconds); ``week`` is its ISO week, empty for other periods."""
+
+    since: int
+    until: int
+    week: str = ""
+
+
+def week_of(day: date) -> Period:
+    """The ISO week (Monday to Sunday, UTC) that holds a day."""
+    year, number, weekday = day.isocalendar()
+    return _week(day - timedelta(days=weekday - 1), f"{year}-W{number:02d}")
+
+
+def week_named(text: str) -> Period | None:
+    """The week that ``2026-W47`` means, or that holds the day ``2026-11-20``; None where the text names none."""
+    try:
+        if "W" in text.upper():
+            year, _, number = text.upper().partition("-W")
+            return _week(date.fromisocalendar(int(year), int(number), 1), f"{int(year)}-W{int(number):02d}")
+        return week_of(date.fromisoformat(text))
+    except ValueError:
+        return None
+
+
+def _week(monday: date, name: str) -> Period:
+    begin = datetime(monday.year, monday.month, monday.day, tzinfo=UTC)
+    return Period(_ms(begin), _ms(begin + timedelta(days=7)), name)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+class ReportInputs(NamedTuple):
+    """What a report is made of. ``health`` is that of derive.ci_health; ``clusters`` are explained failures by signature, each
+    with ``category``, ``count`` (in the period) and ``first_seen``; ``fixes`` the auto-fix success rate as data."""
+
+    repository: str
+    period: Period
+    now: int
+    health: Mapping[str, Any]
+    attempts: Sequence[Attempt]
+    clusters: Sequence[Mapping[str, Any]]
+    fixes: Mapping[str, Any]
+
+
+def weekly_report(told: ReportInputs) -> dict[str, Any]:
+    """The report. What was not measured says so; no value stands for it."""
+    since, until, week = told.period
+    red = [
+        one
+        for one in told.attempts
+        if one.conclusion in RED and one.finished is not None and since <= one.finished < until
+    ]
+    categories = Counter[str]()
+    for one in told.clusters:
+        categories[str(one["category"])] += int(one["count"])
+    explained = sum(categories.values())
+    recovery = told.health["time_to_green"]["headline"]
+    overall = next(one for one in told.health["pass_rates"] if one["kind"] == "overall")
+    day = _day(until)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "weekly" if week else "period",
+        "repository": told.repository,
+        "report_name": f"CI_Weekly_Report_{day}" if week else f"CI_Report_{_day(since)}_{day}",
+        "report_date": day,
+        "analysis_period": {"since": _iso(since), "until": _iso(until), "week": week or None},
+        "as_of": _iso(told.now),
+        "is_complete": told.now >= until,
+        "total_failures": {
+            "value": len(red),
+            "definition": "attempts of workflow runs that failed, timed out or did not start, and ended in the period",
+            "infrastructure": sum(one.is_infrastructure for one in red),
+        },
+        "failed_jobs_explained": explained,
+        "auto_fix_success_rate": dict(told.fixes),
+        "average_mttr": {
+            "value": recovery["mean"] if recovery["state"] == "measured" else None,
+            "unit": "s",
+            "n": recovery["n"],
+            "median": recovery.get("median"),
+            "p90": recovery.get("p90"),
+            "state": recovery["state"],
+            "why": recovery["why"],
+            "open": len(recovery["open"]),
+            "definition": told.health["definitions"]["time_to_green"],
+        },
+        "top_failure_category": _top(categories, explained),
+        "pass_rate": {
+            "first": overall["first"],
+            "final": overall["final"],
+            "flake_tax": overall["flake_tax"],
+        },
+        "trend": next((one for one in told.health["trends"] if one["kind"] == "overall"), None),
+        "by_workflow": [one for one in told.health["pass_rates"] if one["kind"] == "workflow"],
+        "open_spells": recovery["open"],
+        "categories": [{"category": name, "failed_jobs": count} for name, count in categories.most_common()],
+        "clusters": [dict(one) for one in told.clusters[:_MOST_CLUSTERS]],
+        "clusters_in_all": len(told.clusters),
+        "failures_by_day": _by_day(red, since, until),
+        "flaky": told.health["flakiness"],
+        "durations": [one for one in told.health["durations"] if not one["workflow"]],
+        "definitions": dict(told.health["definitions"]),
+    }
+
+
+def _top(categories: Counter[str], explained: int) -> dict[str, Any]:
+    """The most frequent category that is known. Of several with as many, the first by name."""
+    known = {name: count for name, count in categories.items() if name != "unknown"}
+    if not known:
+        why = (
+            "no failed job is known"
+            if not explained
+            else f"none of {explained} failed jobs could be explained"
+        )
+        return {"value": None, "failed_jobs": 0, "of": explained, "why": why}
+    name = min(known, key=lambda one: (-known[one], one))
+    return {
+        "value": name,
+        "failed_jobs": known[name],
+        "of": explained,
+        "unknown": categories["unknown"],
+        "why": "",
+    }
+
+
+def _by_day(red: Sequence[Attempt], since: int, until: int) -> list[dict[str, Any]]:
+    counts = Counter(_day(one.finished or 0) for one in red)
+    days = range(since, until, 86_400_000)
+    return [{"day": _day(at), "failures": counts[_day(at)]} for at in days][:400]
+
+
+def compared(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What differs from the report of the period before; None where one of the two does not tell."""
+
+    def difference(*path: str) -> float | None:
+        values: list[Any] = [now, before]
+        for name in path:
+            values = [one.get(name) if isinstance(one, Mapping) else None for one in values]
+        if any(not isinstance(one, int | float) or isinstance(one, bool) for one in values):
+            return None
+        return float(values[0] - values[1])
+
+    return {
+        "with": before["report_name"],
+        "total_failures": difference("total_failures", "value"),
+        "pass_rate_first": difference("pass_rate", "first", "value"),
+        "average_mttr": difference("average_mttr", "value"),
+        "auto_fix_success_rate": difference("auto_fix_success_rate", "value"),
+    }
+
+
+def _iso(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _day(at: int) -> str:
+    return datetime.fromtimestamp(at / 1000, UTC).date().isoformat()

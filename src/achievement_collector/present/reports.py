@@ -1,0 +1,319 @@
+"""Reports laid out: Markdown, HTML or PDF of one document."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from achievement_collector.errors import ConfigurationError
+from achievement_collector.present.printable import one_line
+from achievement_collector.present.view import Detail, Document, Link, Section, safe_url
+from achievement_collector.present.wording import plural
+
+REPORT_FORMATS = ("markdown", "html", "pdf", "json")
+Data = Mapping[str, Any]
+
+_LONGEST = 200
+
+
+def render_report(data: Data, format: str) -> bytes:
+    """The bytes of a report. Raises :class:`ConfigurationError` for other formats."""
+    if format not in REPORT_FORMATS:
+        raise ConfigurationError(
+            f"a report is not made as {format!r}; choose from {', '.join(REPORT_FORMATS)}"
+        )
+    if format == "json":
+        return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
+    document = quarterly_document(data) if data["kind"] == "quarterly" else weekly_document(data)
+    match format:
+        case "markdown":
+            from achievement_collector.present.markdown import markdown
+
+            return markdown(document).encode()
+        case "html":
+            from achievement_collector.present.html import html
+
+            return html(document).encode()
+        case _:
+            from achievement_collector.present.pdf import pdf
+
+            return pdf(document)
+
+
+def weekly_document(data: Data) -> Document:
+    period = data["analysis_period"]
+    named = f"week {period['week']}" if period["week"] else "a period"
+    state = "frozen" if data.get("is_frozen") else "not over" if not data["is_complete"] else "made now"
+    sections = [
+        _in_short(data), _pass_rates(data), _days(data), _categories(data), _clusters(data), _recovery(data), _flaky(data),
+        _definitions(data),
+    ]  # fmt: skip
+    return Document(
+        "CI report", one_line(data["repository"]),
+        f"{named}, {period['since'][:10]} to {period['until'][:10]} (UTC), {state}", data["as_of"][:10],
+        tuple(one for one in sections if one is not None),
+    )  # fmt: skip
+
+
+def _in_short(data: Data) -> Section:
+    """The documented fields."""
+    fixes, mttr, top = data["auto_fix_success_rate"], data["average_mttr"], data["top_failure_category"]
+    facts = [
+        ("report date", data["report_date"]),
+        ("analysis period", f"{data['analysis_period']['since']} to {data['analysis_period']['until']}"),
+        ("total failures", f"{data['total_failures']['value']}{_of_infrastructure(data['total_failures'])}"),
+        ("auto-fix success rate", rate_in_words(fixes)),
+        ("average MTTR", _mttr(mttr)),
+        ("top failure category", _top(top)),
+        ("trend", data["trend"]["text"] if data["trend"] else "not measured"),
+    ]
+    compared = data.get("compared")
+    if compared:
+        facts.append(("against the one before", _differences(compared)))
+    return Section("details", "In short", details=tuple(Detail(name, one_line(text)) for name, text in facts))
+
+
+def summary_of(data: Data) -> str:
+    """The documented fields of a weekly report, a line each."""
+    return "\n".join(f"{one.name}: {one.text}" for one in _in_short(data).details)
+
+
+def _of_infrastructure(told: Data) -> str:
+    return f", {told['infrastructure']} of them before any job ran" if told["infrastructure"] else ""
+
+
+def rate_in_words(told: Data) -> str:
+    """``86.4 % (127 of 147, 95 % interval 80 to 91 %)``, or why there is none."""
+    if told.get("value") is None:
+        n = f" ({told['n']} known)" if told.get("n") else ""
+        return f"{told.get('state') or 'not measured'}{n}{': ' + told['why'] if told.get('why') else ''}"
+    interval = told.get("interval")
+    ends = (
+        f", 95 % interval {interval['low'] * 100:.0f} to {interval['high'] * 100:.0f} %" if interval else ""
+    )
+    part = told.get("passed", told.get("verified"))
+    return (
+        f"{told['value'] * 100:.1f} % ({part} of {told['n']}{ends})"
+        if part is not None
+        else f"{told['value'] * 100:.1f} %"
+    )
+
+
+def _mttr(told: Data) -> str:
+    if told["value"] is None:
+        text = f"{told['state']}{': ' + told['why'] if told['why'] else ''}"
+    else:
+        text = (
+            f"{duration(told['value'])} (median {duration(told['median'])}, "
+            f"90th percentile {duration(told['p90'])}, n={told['n']})"
+        )
+    return f"{text}; {plural(told['open'], 'spell')} still red" if told["open"] else text
+
+
+def _top(told: Data) -> str:
+    if told["value"] is None:
+        return f"not known: {told['why']}"
+    unknown = f", {told['unknown']} unknown" if told.get("unknown") else ""
+    return f"{told['value']} ({told['failed_jobs']} of {told['of']} failed jobs{unknown})"
+
+
+def _differences(compared: Data) -> str:
+    parts = []
+    if compared["total_failures"] is not None:
+        parts.append(f"{compared['total_failures']:+.0f} failures")
+    if compared["pass_rate_first"] is not None:
+        parts.append(f"{compared['pass_rate_first'] * 100:+.1f} points of pass rate")
+    if compared["average_mttr"] is not None:
+        sign = "+" if compared["average_mttr"] > 0 else "-"
+        parts.append(f"{sign}{duration(abs(compared['average_mttr']))} to green")
+    if compared["auto_fix_success_rate"] is not None:
+        parts.append(f"{compared['auto_fix_success_rate'] * 100:+.1f} points of auto-fixes")
+    return ", ".join(parts) or "nothing that both tell"
+
+
+def duration(seconds: float | None) -> str:
+    """A duration in the unit that suits it."""
+    if seconds is None:
+        return "not known"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
+def _pass_rates(data: Data) -> Section:
+    rows = [
+        (
+            "all workflows",
+            rate_in_words(data["pass_rate"]["first"]),
+            rate_in_words(data["pass_rate"]["final"]),
+        )
+    ]
+    rows += [
+        (one_line(one["name"] or one["path"], 80), rate_in_words(one["first"]), rate_in_words(one["final"]))
+        for one in data["by_workflow"][:20]
+    ]
+    note = "First attempts, and final ones after re-runs; the difference is owed to re-runs."
+    return Section(
+        "rows", "Pass rate", note, rows=tuple(rows), columns=("workflow", "first attempts", "final attempts")
+    )
+
+
+def _days(data: Data) -> Section | None:
+    bars = tuple((one["day"], one["failures"]) for one in data["failures_by_day"])
+    if not any(count for _, count in bars):
+        return None
+    return Section(
+        "months", "Failures by day", "Attempts that failed, by the day they ended (UTC).", bars=bars,
+        columns=("day", "failures"),
+    )  # fmt: skip
+
+
+def _categories(data: Data) -> Section | None:
+    bars = tuple((one["category"], one["failed_jobs"]) for one in data["categories"])
+    if not bars:
+        return None
+    note = f"{plural(data['failed_jobs_explained'], 'failed job')}, by what their logs tell. Unknown is an answer."
+    return Section("bars", "Why jobs failed", note, bars=bars, columns=("category", "failed jobs"))
+
+
+def _clusters(data: Data) -> Section | None:
+    rows = tuple(
+        (
+            f"{one['count']}", one["category"], one_line(one["signature"], _LONGEST), one["first_seen"][:10], one["cluster"],
+        )
+        for one in data["clusters"]
+    )  # fmt: skip
+    if not rows:
+        return None
+    more = data["clusters_in_all"] - len(rows)
+    note = f"Failures with one signature together.{f' {more} more are not listed.' if more > 0 else ''}"
+    return Section(
+        "rows",
+        "What failed most",
+        note,
+        rows=rows,
+        columns=("times", "category", "signature", "first seen", "cluster"),
+    )
+
+
+def _recovery(data: Data) -> Section | None:
+    found = data["open_spells"]
+    if not found:
+        return None
+    details = tuple(
+        Detail(
+            one_line(f"{one['workflow']} on {one['branch']}", 100),
+            links=(
+                Link(
+                    f"red for {duration(one['age'])}, since {one['began'][:16].replace('T', ' ')} UTC",
+                    safe_url(one.get("url") or ""),
+                ),
+            ),
+        )
+        for one in found[:20]
+    )  # fmt: skip
+    return Section("details", "Still red", "In no average.", details=details)
+
+
+def _flaky(data: Data) -> Section | None:
+    found = data["flaky"].get("found", ())
+    if not found:
+        return None
+    rows = tuple(
+        (one_line(str(one["name"]), 100), str(one["level"]), _probability(one.get("probability")))
+        for one in found[:20]
+    )
+    return Section(
+        "rows",
+        "Flaky",
+        "Passed and failed on the same code.",
+        rows=rows,
+        columns=("job or test", "how sure", "fails"),
+    )
+
+
+def _probability(told: Any) -> str:
+    if not isinstance(told, Mapping) or told.get("value") is None:
+        return "not enough data"
+    interval = told.get("interval")
+    ends = f" ({interval['low'] * 100:.0f} to {interval['high'] * 100:.0f} %)" if interval else ""
+    return f"{told['value'] * 100:.0f} %{ends}"
+
+
+def _definitions(data: Data) -> Section:
+    wanted = ("pass_rate_first", "pass_rate_final", "time_to_green", "flaky", "trend")
+    lines = [f"Total failures: {data['total_failures']['definition']}."]
+    lines += [data["definitions"][name] for name in wanted if name in data["definitions"]]
+    return Section("text", "What the words mean", lines=tuple(one_line(line) for line in lines))
+
+
+# --- quarters ----------------------------------------------------------------------------------------
+
+
+def quarterly_document(data: Data) -> Document:
+    period, told = data["analysis_period"], data["milestones"]
+    state = "frozen" if data.get("is_frozen") else "not over"
+    facts = [
+        (name.replace("_", " "), _fact(value)) for name, value in told.items() if not isinstance(value, list)
+    ]
+    sections: list[Section] = [
+        Section(
+            "details",
+            "Milestones",
+            details=tuple(Detail(name, one_line(text)) for name, text in facts if text),
+        )
+    ]
+    for name in ("planned", "delivered", "carried_over", "added_later", "moved_out", "dropped", "worked_on"):
+        found = told.get(name)
+        if isinstance(found, Sequence) and not isinstance(found, str) and found:
+            rows = tuple(
+                (one_line(str(one.get("title") or one.get("key")), 100), str(one.get("target") or "none"),
+                 str(one.get("status") or "not stated"))
+                for one in found
+            )  # fmt: skip
+            sections.append(
+                Section(
+                    "rows",
+                    name.replace("_", " ").capitalize(),
+                    rows=rows,
+                    columns=("milestone", "target", "status"),
+                )
+            )
+    if data["ci"]:
+        ci = data["ci"]
+        lines = (
+            ("pass rate, first attempts", rate_in_words(ci["pass_rate"]["first"])),
+            ("pass rate, final attempts", rate_in_words(ci["pass_rate"]["final"])),
+            ("time to green, median", duration(ci["time_to_green"].get("median"))),
+            ("trend", ci["trend"]["text"] if ci["trend"] else "not measured"),
+            ("auto-fix success rate", rate_in_words(ci["auto_fix_success_rate"])),
+        )
+        sections.append(
+            Section("details", "CI", details=tuple(Detail(name, one_line(text)) for name, text in lines))
+        )
+    else:
+        sections.append(Section("text", "CI", lines=(data["ci_told"],)))
+    return Document(
+        "Quarterly report", one_line(data["repository"] or "all milestones"),
+        f"{data['quarter']}, {period['since'][:10]} to {period['until'][:10]} (UTC), {state}", data["as_of"][:10],
+        tuple(sections),
+    )  # fmt: skip
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if "value" in value:
+            return (
+                rate_in_words(value)
+                if isinstance(value["value"], float)
+                else str(value["value"] if value["value"] is not None else value.get("why") or "not measured")
+            )
+        return ", ".join(
+            f"{name.replace('_', ' ')} {told}"
+            for name, told in value.items()
+            if not isinstance(told, list | dict)
+        )
+    return "" if value is None else str(value)

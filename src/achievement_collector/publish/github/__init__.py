@@ -1,0 +1,1 @@
+"""Writing to GitHub's issues and milestones."""

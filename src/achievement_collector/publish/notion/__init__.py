@@ -1,0 +1,1 @@
+"""Notion: reports and the roadmap in databases that people read and edit."""
