@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from achievement_collector.cli.main import app
 from achievement_collector.config import Settings
 from achievement_collector.derive.ci_report import week_named
+from achievement_collector.derive.fixes import Fix
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.ci_runs import Annotation, Attempt, Job, Step
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import ci_failures, ci_runs
+from achievement_collector.ledger.ci_fixes import add_fix
 from achievement_collector.ledger.entities import take_in
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.reports import render_report
@@ -346,3 +348,18 @@ def test_the_commands_of_ci(ledger: Ledger, tmp_path: Path) -> None:
     assert (
         json.loads(run("ci", "health", "--since", "2026-10-01", "--json").stdout)["repository"] == REPOSITORY
     )
+
+
+def test_jobs_of_green_runs_on_fixes_are_wanted(any_ledger: Ledger) -> None:
+    """Only they tell whether the job that failed passes on the fix."""
+    stored(
+        any_ledger,
+        [attempt(1, NOW - DAY), attempt(2, NOW - DAY, "success"), attempt(3, NOW - DAY, "success")],
+        [],
+    )
+    with any_ledger.write() as connection:
+        add_fix(
+            connection, Fix(0, REPOSITORY, "formatter", f"{REPOSITORY}/job/1", sha=f"{2:040x}", created=1)
+        )
+        wanted = ci_runs.wanted_jobs(connection, REPOSITORY, 10, only_red=True)
+    assert sorted(one.run for one in wanted) == [1, 2]

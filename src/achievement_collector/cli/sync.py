@@ -33,7 +33,9 @@ def github(
     """Bring pull requests, reviews, issues, runs, deployments and releases of repositories up to date."""
     from achievement_collector.errors import ConfigurationError
     from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.services.ci_failures import explain_failures
     from achievement_collector.services.clock import now_ms
+    from achievement_collector.services.fixes import verify_fixes
     from achievement_collector.services.polling import poll_github
 
     in_force = options.settings(database)
@@ -48,6 +50,8 @@ def github(
         if done.is_more_waiting:
             typer.echo(f"{repository}: more jobs and logs of CI wait for the next sync")
     conclude(ledger, in_force)
+    explain_failures(ledger, in_force, now_ms())
+    verify_fixes(ledger, now_ms())
 
 
 def linear(database: options.Database = None) -> None:

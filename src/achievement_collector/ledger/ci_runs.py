@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.ci_runs import RED, Annotation, Attempt, Job, Step
 from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.ledger.ci_findings_tables import ci_fixes
 from achievement_collector.ledger.ci_tables import ci_attempts, ci_jobs, ci_logs, ci_run_pulls
 from achievement_collector.ledger.work import names_of
 
@@ -463,7 +464,7 @@ def wanted_jobs(
     connection: Connection, repository: str, limit: int, *, only_red: bool, only_reruns: bool = False
 ) -> list[WantedJobs]:
     """Attempts that have ended and whose jobs were not read, the newest first; ``only_reruns`` takes those of runs with
-    several attempts."""
+    several attempts, ``only_red`` those that failed, and those on commits of fixes, which their jobs alone verify."""
     table = ci_attempts.c
     query = sa.select(table.host, table.run, table.number).where(
         table.repository.in_(names_of(connection, repository)),
@@ -472,7 +473,8 @@ def wanted_jobs(
         table.tries < MOST_TRIES,
     )
     if only_red:
-        query = query.where(table.conclusion.in_(sorted(RED)))
+        fixes = sa.select(ci_fixes.c.sha).where(ci_fixes.c.sha != "")
+        query = query.where(sa.or_(table.conclusion.in_(sorted(RED)), table.sha.in_(fixes)))
     if only_reruns:
         again = ci_attempts.alias("again")
         query = query.where(

@@ -78,7 +78,9 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
     if submission.pull_request is not None and not 0 < submission.pull_request < 2**31:
         raise CollectorError("the pull request must be its number")
     tests: list[TestReport] = []
-    reports = {kind: body for kind, body in _reports(submission, tests).items() if kind in settings.ci_metrics}
+    reports = {
+        kind: body for kind, body in _reports(submission, tests).items() if kind in settings.ci_metrics
+    }
     if not reports:
         raise CollectorError(
             "there is nothing to take in: give a file (junit, coverage, benchmark, sarif) or a build time"
@@ -110,7 +112,9 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         changed = take_in(connection, new, now)
         note_changes(connection, changed, now)
         if "tests" in reports:
-            keep_test_outcomes(connection, place, sha, submission.job[:200], submission.branch[:300], at, tests)
+            keep_test_outcomes(
+                connection, place, sha, submission.job[:200], submission.branch[:300], at, tests
+            )
     return Ingested(
         place, sha, tuple((kind, _brief(kind, body)) for kind, body in reports.items()), bool(changed)
     )

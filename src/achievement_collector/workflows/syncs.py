@@ -14,6 +14,7 @@ from achievement_collector.config import Settings
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_failures import explain_failures
 from achievement_collector.services.clock import now_ms
+from achievement_collector.services.fixes import verify_fixes
 from achievement_collector.services.kpis import scrape
 from achievement_collector.services.linking_back import link_back
 from achievement_collector.services.notion import contents, publish
@@ -51,7 +52,9 @@ def sync_linear() -> dict[str, Any]:
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_github(repository: str) -> dict[str, Any]:
     told = asdict(poll_github(_Own.ledger, _Own.settings, repository, now_ms()))
-    return {**told, "explained": explain_failures(_Own.ledger, _Own.settings, now_ms())}
+    explained = explain_failures(_Own.ledger, _Own.settings, now_ms())
+    verify_fixes(_Own.ledger, now_ms())
+    return {**told, "explained": explained}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
