@@ -383,6 +383,10 @@ class Settings:
     fiscal_year_start: int = field(default=1, metadata=_key("roadmap.fiscal_year_start"))
     """``roadmap.fiscal_year_start``: the month in which the first quarter begins, 1 to 12. Default: 1."""
 
+    two_way_sync: bool = field(default=False, metadata=_key("roadmap.two_way_sync"))
+    """``roadmap.two_way_sync``: whether the server keeps Notion's roadmap and GitHub's issues and milestones in step every hour;
+    ``notion two-way`` does it when it is asked to. Default: false."""
+
     notion_api_key: str | None = field(default=None, repr=False, metadata=_secret("NOTION_API_KEY", _token))
     """``NOTION_API_KEY``: the token of a Notion connection. Default: none."""
 

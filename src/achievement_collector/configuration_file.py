@@ -202,6 +202,7 @@ class _AiEnhancement(_Section):
 class _Roadmap(_Section):
     progress_source: Annotated[str, _one_of(("documents", "issues", "both"))] | None = None
     fiscal_year_start: Annotated[int, Field(ge=1, le=12)] | None = None
+    two_way_sync: bool | None = None
 
 
 class _File(_Section):

@@ -148,7 +148,7 @@ def _others(settings: Settings) -> dict[str, int]:
         found["prometheus"] = settings.scrape_interval_hours * 3600
     if settings.mlflow_url is not None:
         found["mlflow"] = settings.mlflow_check_interval
-    if settings.notion_api_key and (settings.notion_ci_reports_db or settings.notion_roadmap_db):
+    if settings.notion_api_key:
         found["notion"] = 3600
     if has_content(settings):
         found["posts"] = settings.content_check_interval

@@ -11,6 +11,7 @@ from typing import Any
 from dbos import DBOS, SetWorkflowID
 
 from achievement_collector.config import Settings
+from achievement_collector.errors import ConfigurationError
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_failures import explain_failures
 from achievement_collector.services.clock import now_ms
@@ -93,20 +94,24 @@ def sync_notion() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
 def _publish_notion() -> dict[str, Any]:
-    if not (_Own.settings.notion_ci_reports_db or _Own.settings.notion_roadmap_db):
-        return {}
-    told = contents(_Own.ledger, _Own.settings, None, now_ms())
-    done = publish(_Own.ledger, _Own.settings, told, now_ms)
+    try:
+        told = contents(_Own.ledger, _Own.settings, None, now_ms())
+        done = publish(_Own.ledger, _Own.settings, told, now_ms)
+    except (
+        ConfigurationError
+    ) as error:  # databases that are not made yet, for one: another time is soon enough
+        return {"told": str(error)}
     return {"plan": done.plan.hash, "steps": len(done.plan.operations), "problems": list(done.problems)}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
 def _sync_two_way() -> dict[str, Any]:
-    if not (
-        _Own.settings.notion_roadmap_db and _Own.settings.github_repository and _Own.settings.github_token
-    ):
+    if not _Own.settings.two_way_sync:
         return {}
-    done = sync_two_way(_Own.ledger, _Own.settings, now_ms, is_full=False)
+    try:
+        done = sync_two_way(_Own.ledger, _Own.settings, now_ms, is_full=False)
+    except ConfigurationError as error:
+        return {"told": str(error)}
     return {"exit": int(done.exit)}
 
 
