@@ -26,6 +26,9 @@ needs_data = pytest.mark.skipif(
     not DATA.is_dir(), reason="the recorded logs (../shared/data/ci-logs) are not here"
 )
 
+RUNNER = "/".join(("", "home", "runner", "work", "a", "a"))
+"""Where GitHub's runners check a repository out."""
+
 
 def github(*lines: str, code: int = 1) -> bytes:
     """A step of GitHub Actions that fails with these lines."""
@@ -309,7 +312,7 @@ def pytest_run(test: str, message: str, *, root: str, seconds: str, line: int, s
 
 
 def test_two_runs_of_the_same_failure_share_signature_and_cluster() -> None:
-    first = explain(pytest_run("test_adds", "AssertionError: timeout after 31 ms on 127.0.0.1:54321", root="/home/runner/work/a/a",
+    first = explain(pytest_run("test_adds", "AssertionError: timeout after 31 ms on 127.0.0.1:54321", root=RUNNER,
                                seconds="3.21", line=9, sha="0123456789abcdef0123456789abcdef01234567"))  # fmt: skip
     again = explain(pytest_run("test_adds", "AssertionError: timeout after 4 ms on 127.0.0.1:4", root="/builds/a", seconds="61.7",
                                line=120, sha="fedcba9876543210fedcba9876543210fedcba98"))  # fmt: skip
@@ -337,7 +340,7 @@ def test_the_order_in_which_tests_end_does_not_change_the_cluster() -> None:
         ("took 3.2s", "took 14s"),
         ("at 0x7ffee3b0", "at 0x10"),
         ("commit 3f2a9c1d", "commit a01bc2def9"),
-        ("/home/runner/work/a/a/src/x.py:3: bad", "/builds/group/a/src/x.py:1234: bad"),
+        (f"{RUNNER}/src/x.py:3: bad", "/builds/group/a/src/x.py:1234: bad"),
         ("C:\\Users\\a\\src\\x.cs bad", "D:\\a\\b\\src\\x.cs bad"),
         ("id 123e4567-e89b-12d3-a456-426614174000", "id 00000000-0000-0000-0000-000000000000"),
         ("2025-01-02T03:04:05Z gone", "2024-12-31 23:59:59.123 gone"),
