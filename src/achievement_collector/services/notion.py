@@ -242,7 +242,7 @@ def _unwritten(table: Table) -> list[str]:
 
 def contents(ledger: Ledger, settings: Settings, milestone: str | None, now: int) -> Contents:
     """What the ledger has to show in Notion: the newest weekly reports, and the milestones (or the one named)."""
-    from achievement_collector.services.notion_contents import report_pages, roadmap_rows
+    from achievement_collector.services.notion_contents import roadmap_rows, weekly_pages
 
-    pages = report_pages(ledger, settings, now)
-    return Contents(pages, roadmap_rows(ledger, settings, milestone, now, pages))
+    weeks = weekly_pages(ledger, settings, now)
+    return Contents([one.page for one in weeks], roadmap_rows(ledger, settings, milestone, now, weeks))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Any, NamedTuple
 
 from achievement_collector.config import Settings
 from achievement_collector.errors import NotFoundError
@@ -19,11 +19,27 @@ from achievement_collector.services.two_way.running import sync_keys
 Data = Mapping[str, Any]
 
 
-def report_pages(ledger: Ledger, settings: Settings, now: int) -> list[ReportPage]:
+class Week(NamedTuple):
+    """A report's page, and the trend that it tells, with its n: the trend alone does not say how sure it is."""
+
+    page: ReportPage
+    trend: str | None
+    told: str
+
+
+def weekly_pages(ledger: Ledger, settings: Settings, now: int) -> list[Week]:
     """The report of the newest week that is over, of every repository with CI."""
     with ledger.read() as connection:
         places = ci_runs.repositories_with_runs(connection)
-    return [_page(ci_report(ledger, settings, now, repository=place, week="last")) for place in places]
+    found = [ci_report(ledger, settings, now, repository=place, week="last") for place in places]
+    return [
+        Week(
+            _page(one),
+            one["trend"]["label"] if one["trend"] else None,
+            one["trend"]["text"] if one["trend"] else "",
+        )
+        for one in found
+    ]
 
 
 def _page(data: Data) -> ReportPage:
@@ -39,7 +55,7 @@ def _page(data: Data) -> ReportPage:
 
 
 def roadmap_rows(
-    ledger: Ledger, settings: Settings, milestone: str | None, now: int, pages: list[ReportPage]
+    ledger: Ledger, settings: Settings, milestone: str | None, now: int, weeks: list[Week]
 ) -> list[RoadmapRow]:
     """The milestones, or the one that is named (by key or title, in any case). Raises :class:`NotFoundError`."""
     told = roadmap_status(ledger, load_plan(settings.roadmap_file, settings), now)["milestones"]
@@ -48,27 +64,27 @@ def roadmap_rows(
         told = [one for one in told if wanted in (one["key"].casefold(), one["title"].casefold())]
         if not told:
             raise NotFoundError(f"no milestone is called {milestone!r}; roadmap status shows them")
-    reports = {page.key.rpartition("/")[0]: page for page in pages}
+    reports = {week.page.key.rpartition("/")[0]: week for week in weeks}
     linked: dict[str, str] = {}
     for place in {place for one in told for place in one["repositories"]}:
         linked |= sync_keys(ledger, place)
     return [_row(one, settings, reports, linked) for one in told]
 
 
-def _row(
-    one: Data, settings: Settings, reports: Mapping[str, ReportPage], linked: Mapping[str, str]
-) -> RoadmapRow:
+def _row(one: Data, settings: Settings, reports: Mapping[str, Week], linked: Mapping[str, str]) -> RoadmapRow:
     key = next((linked[name] for name in (one["key"], *one["same_as"]) if name in linked), None)
     parts = {part["name"]: part for part in one["readiness"]["parts"]}
     points, share = one["readiness"]["points"], one["progress"]["share"]
     score = None if points is None else points / 100
-    report = next((reports[place] for place in one["repositories"] if place in reports), None)
+    week = next((reports[place] for place in one["repositories"] if place in reports), None)
+    report = week.page if week else None
     target = date.fromisoformat(one["target"]) if one["target"] else None
     return RoadmapRow(
         key or one["key"], one["title"], target, one["status"]["value"],
         score if settings.progress_source == "documents" else share,
-        _value(parts, "pass_rate"), _value(parts, "auto_fix"), report.mttr if report else None, None,
-        one.get("related_pull"), notes_of(one), report.key if report else None,
+        _value(parts, "pass_rate"), _value(parts, "auto_fix"), report.mttr if report else None,
+        week.trend if week else None,
+        one.get("related_pull"), notes_of(one, week.told if week else ""), report.key if report else None,
         key is not None,
     )  # fmt: skip
 
@@ -78,11 +94,13 @@ def _value(parts: Mapping[str, Data], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def notes_of(one: Data) -> str:
-    """The score with its parts, the progress of the work, and the forecast, each by itself."""
+def notes_of(one: Data, trend: str = "") -> str:
+    """The score with its parts, the progress of the work, the forecast and the trend of CI, each by itself."""
     lines = [
         f"{one['readiness']['name']}: {one['readiness']['told']}",
         f"Progress: {one['progress']['told']}",
         f"Forecast: {one['forecast'].get('told') or 'none'}",
     ]
+    if trend:
+        lines.append(f"Trend of CI: {trend}")
     return "\n".join(lines)
