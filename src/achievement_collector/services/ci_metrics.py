@@ -11,10 +11,10 @@ from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts.ci import TestReport
 from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.ledger.ci_tests import add_test_report
 from achievement_collector.ledger.collecting import known_spelling
 from achievement_collector.ledger.entities import take_in, things
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.services.ci_runs import keep_test_outcomes
 from achievement_collector.services.live import note_changes
 from achievement_collector.sources.ci_files.benchmarks import parse_benchmarks
 from achievement_collector.sources.ci_files.cobertura import parse_cobertura
@@ -112,9 +112,9 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
         changed = take_in(connection, new, now)
         note_changes(connection, changed, now)
         if "tests" in reports:
-            keep_test_outcomes(
-                connection, place, sha, submission.job[:200], submission.branch[:300], at, tests
-            )
+            # of a test that failed in one file of a job and passed in another it is not known that these are attempts of one
+            cases = [case for report in tests for case in report.cases]
+            add_test_report(connection, place, sha, submission.job[:200], submission.branch[:300], at, cases)
     return Ingested(
         place, sha, tuple((kind, _brief(kind, body)) for kind, body in reports.items()), bool(changed)
     )

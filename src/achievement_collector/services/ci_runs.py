@@ -18,7 +18,6 @@ from sqlalchemy.engine import Connection
 from achievement_collector.derive.epics import iso
 from achievement_collector.derive.failures.masking import mask_secrets
 from achievement_collector.errors import NotFoundError
-from achievement_collector.facts.ci import TestReport
 from achievement_collector.facts.ci_runs import RED, Attempt, Job
 from achievement_collector.ledger import ci_runs as stored
 from achievement_collector.ledger.ci_runs import (
@@ -29,7 +28,6 @@ from achievement_collector.ledger.ci_runs import (
     WantedJobs,
     WantedOfJob,
 )
-from achievement_collector.ledger.ci_tests import add_test_report
 from achievement_collector.ledger.collecting import ignores_case
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.work import names_of
@@ -228,21 +226,6 @@ class _Collecting:
 
 
 # --- tests -------------------------------------------------------------------------------------------
-
-
-def keep_test_outcomes(
-    connection: Connection,
-    repository: str,
-    sha: str,
-    job: str,
-    branch: str,
-    at: int,
-    reports: Sequence[TestReport],
-) -> bool:
-    """Stores what each test of a job's reports came to; gives whether that is new. A test in several files of one job that
-    failed in one and passed in another stays two outcomes: it is not known that they are attempts of the same."""
-    cases = [case for report in reports for case in report.cases]
-    return add_test_report(connection, repository, sha, job, branch, at, cases)
 
 
 # --- lists -------------------------------------------------------------------------------------------

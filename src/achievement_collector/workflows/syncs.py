@@ -1,6 +1,7 @@
 """Polling as durable workflows: a process that dies leaves them to be finished by another, where they had stopped.
 
-The services keep their own cursors in the ledger, so a step that runs again asks only for what it has not stored.
+The services keep their own cursors in the ledger, so a step that runs again asks only for what it has not stored. A step
+imports what it needs when it runs: a worker that polls nothing stays small.
 """
 
 from __future__ import annotations
@@ -13,15 +14,7 @@ from dbos import DBOS, SetWorkflowID
 from achievement_collector.config import Settings
 from achievement_collector.errors import ConfigurationError
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.services.ci_failures import explain_failures
 from achievement_collector.services.clock import now_ms
-from achievement_collector.services.fixes import verify_fixes
-from achievement_collector.services.kpis import scrape
-from achievement_collector.services.linking_back import link_back
-from achievement_collector.services.notion import contents, publish
-from achievement_collector.services.polling import poll_content, poll_github, poll_linear, poll_mlflow
-from achievement_collector.services.roadmap import load_plan, take_snapshot
-from achievement_collector.services.two_way.running import sync_two_way
 from achievement_collector.workflows.engine import SYNC_QUEUE
 
 
@@ -52,6 +45,10 @@ def sync_linear() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_github(repository: str) -> dict[str, Any]:
+    from achievement_collector.services.ci_failures import explain_failures
+    from achievement_collector.services.fixes import verify_fixes
+    from achievement_collector.services.polling import poll_github
+
     told = asdict(poll_github(_Own.ledger, _Own.settings, repository, now_ms()))
     explained = explain_failures(_Own.ledger, _Own.settings, now_ms())
     verify_fixes(_Own.ledger, now_ms())
@@ -60,11 +57,15 @@ def _poll_github(repository: str) -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_linear() -> dict[str, Any]:
+    from achievement_collector.services.polling import poll_linear
+
     return asdict(poll_linear(_Own.ledger, _Own.settings, now_ms()))
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _link_back() -> int:
+    from achievement_collector.services.linking_back import link_back
+
     return link_back(_Own.ledger, _Own.settings, now_ms())
 
 
@@ -94,6 +95,8 @@ def sync_notion() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
 def _publish_notion() -> dict[str, Any]:
+    from achievement_collector.services.notion import contents, publish
+
     try:
         told = contents(_Own.ledger, _Own.settings, None, now_ms())
         done = publish(_Own.ledger, _Own.settings, told, now_ms)
@@ -106,6 +109,8 @@ def _publish_notion() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
 def _sync_two_way() -> dict[str, Any]:
+    from achievement_collector.services.two_way.running import sync_two_way
+
     if not _Own.settings.two_way_sync:
         return {}
     try:
@@ -123,12 +128,16 @@ def snapshot_roadmap() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=30)
 def _snapshot_roadmap() -> dict[str, Any]:
+    from achievement_collector.services.roadmap import load_plan, take_snapshot
+
     plan = load_plan(_Own.settings.roadmap_file, _Own.settings)
     return take_snapshot(_Own.ledger, plan, now_ms())._asdict()
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=30)
 def _scrape_prometheus() -> dict[str, Any]:
+    from achievement_collector.services.kpis import scrape
+
     done = scrape(_Own.ledger, _Own.settings, now_ms())
     return {
         "kpis": done.kpis,
@@ -140,11 +149,15 @@ def _scrape_prometheus() -> dict[str, Any]:
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_mlflow() -> dict[str, Any]:
+    from achievement_collector.services.polling import poll_mlflow
+
     return asdict(poll_mlflow(_Own.ledger, _Own.settings, now_ms))
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
 def _poll_content() -> dict[str, Any]:
+    from achievement_collector.services.polling import poll_content
+
     return asdict(poll_content(_Own.ledger, _Own.settings, now_ms()))
 
 
