@@ -19,9 +19,7 @@ from achievement_collector.config import Settings
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.epics import EpicFacts
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
-from achievement_collector.derive.issues import conclude_issue
 from achievement_collector.derive.links import Link, link, mentioned_words, named
-from achievement_collector.derive.pulls import closed_issues
 from achievement_collector.facts import Signature
 from achievement_collector.facts.observations import Kind
 from achievement_collector.facts.work import Issue, PullRequest
@@ -36,20 +34,24 @@ from achievement_collector.ledger.entities import (
     mark_stale,
     settle,
     stale_things,
-    thing,
     things,
 )
 from achievement_collector.ledger.kpis import names_of_kpis
-from achievement_collector.ledger.selection import rolled_pulls
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.epic_index import EpicIndex
+from achievement_collector.services.issue_conclusions import (
+    IssueNews,
+    epics_themselves,
+    news_of,
+    pull_attached,
+    store_issue,
+)
 from achievement_collector.services.outcomes import KINDS, conclude_outcome, marks_of_scan, outcome_marks
 
 _log = logging.getLogger(__name__)
 _ROUNDS = 12
 _BATCH = 200
 _PART = 8
-_ITSELF = "it is the epic itself"
 _Item = TypeVar("_Item")
 _SOURCES = {Kind.PROJECT: "project", Kind.INITIATIVE: "initiative", Kind.EPIC: "local"}
 
@@ -74,7 +76,7 @@ def note_changes(connection: Connection, changed: Sequence[Changed], now: int) -
                     ]
             case Kind.ATTACHMENT if one.scope:
                 marks.append(("issue", one.scope, cause))
-                marks += [("pull", pull, cause) for pull in _pull_attached(connection, one.key)]
+                marks += [("pull", pull, cause) for pull in pull_attached(connection, one.key)]
             case Kind.PROJECT | Kind.INITIATIVE | Kind.EPIC:
                 marks.append(("source", one.key, cause))
             case Kind.MILESTONE if one.scope.startswith("linear/"):
@@ -502,28 +504,15 @@ def note_scan(ledger: Ledger, repository: str, now: int) -> None:
 # --- issues ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _IssueNews:
-    """What was worked out about an issue, to be written."""
-
-    issue: Issue
-    links: list[tuple[str, str]]
-    pulls: list[str]  # that name it or are attached to it
-    related: list[str]  # issues whose epic rests on it
-    is_achievement: bool
-    done_by: str
-    undone: str
-
-
 def _issues(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None:
     marks = {one.key: one for one in _read(ledger, "issue")}
     if not marks:
         return
-    news: list[_IssueNews] = []
+    news: list[IssueNews] = []
     with ledger.read() as connection:
         index = EpicIndex(connection, settings)
         for issue in work.issues(connection, keys=list(marks)):
-            news.append(_news_of(connection, index, issue, settings))
+            news.append(news_of(connection, index, issue, settings))
     people_changed = False
     for part in _parts(news):
         with ledger.write() as connection:
@@ -535,8 +524,8 @@ def _issues(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None
                 if has_moved:
                     found += [("pull", pull, cause) for pull in one.pulls]
                     found += [("issue", issue, cause) for issue in one.related]
-                    found += [("issue", issue, cause) for issue in _epics_themselves(connection, epics)]
-                people_changed |= _conclude_issue(connection, one)
+                    found += [("issue", issue, cause) for issue in epics_themselves(connection, epics)]
+                people_changed |= store_issue(connection, one)
             mark_stale(connection, found, now)
             settle(connection, [marks.pop(one.issue.key) for one in part])
         done.issues += len(part)
@@ -546,92 +535,6 @@ def _issues(ledger: Ledger, settings: Settings, now: int, done: Updated) -> None
         from achievement_collector.services.identity import load_author_rules, refresh_people
 
         refresh_people(ledger, load_author_rules(settings.rules))
-
-
-def _news_of(connection: Connection, index: EpicIndex, issue: Issue, settings: Settings) -> _IssueNews:
-    is_epic = settings.epics_enabled and issue.key in index.of_source
-    epic = index.epic_of(issue) if settings.epics_enabled and not issue.is_removed else ""
-    links = [(epic, _ITSELF if is_epic else f"its {index.kind} in Linear")] if epic else []
-    pulls = ledger_epics.pulls_that_mention(connection, [name.lower() for name in issue.identifiers])
-    attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
-    is_achievement = issue.is_completed and not is_epic
-    done_by, undone = _credit_elsewhere(connection, issue) if is_achievement else ("", "")
-    return _IssueNews(
-        issue, links, [*pulls, *filter(None, attached)], index.related(issue), is_achievement, done_by, undone
-    )
-
-
-def _epics_themselves(connection: Connection, epics: Iterable[str]) -> list[str]:
-    """The issues that are these epics, or were when they were last looked at."""
-    return [
-        member
-        for epic in sorted(epics)
-        for member, basis in ledger_epics.members_of(connection, epic).items()
-        if basis == _ITSELF
-    ]
-
-
-def _pull_attached(connection: Connection, attachment: str) -> list[str]:
-    """The pull request that an attachment shows, whether or not it is there still."""
-    found = thing(connection, Kind.ATTACHMENT, attachment)
-    return list(filter(None, [_pull_key(str(found.fields.get("url") or ""))])) if found else []
-
-
-def _pull_key(url: str) -> str:
-    """``github.com/acme/rocket#12`` of the address of a pull request; empty for other addresses."""
-    import re
-
-    match = re.match(r"https?://([^/]+)/([^/]+/[^/]+)/pull/(\d+)", url)
-    return f"{match[1].lower()}/{match[2]}#{match[3]}" if match else ""
-
-
-def _conclude_issue(connection: Connection, news: _IssueNews) -> bool:
-    """Makes, renews or takes away the achievement of an issue; whether a person was named."""
-    issue = news.issue
-    uid = conclusions.achievement_uid("", f"issue/{issue.key}")
-    conclusions.remove_by_uid(connection, uid)
-    if not news.is_achievement:
-        return False
-    who = None
-    if issue.assignee:
-        signature = Signature(issue.assignee, issue.assignee_email)
-        who = SignatureIds(connection).add(connection, [signature])[signature]
-    one = conclude_issue(issue, who, news.done_by, news.undone)
-    conclusions.add_achievements(connection, None, "", _rules_version(), 1.0, [one])
-    conclusions.apply_edits_of(connection, [uid])
-    return who is not None
-
-
-def _rules_version() -> int:
-    from achievement_collector.derive import RULES_VERSION
-
-    return RULES_VERSION
-
-
-def _credit_elsewhere(connection: Connection, issue: Issue) -> tuple[str, str]:
-    """(the merged pull request that did an issue and counts, the one that did it and was reverted): one that bears its
-    key in branch or title, says that it closes it, or is attached to it; empty where there is none."""
-    keys = ledger_epics.pulls_that_mention(connection, [name.lower() for name in issue.identifiers])
-    attached = [_pull_key(one.url) for one in work.attachments(connection, issues=[issue.key])]
-    pulls = [
-        pull for pull in work.pull_requests(connection, keys=[*keys, *filter(None, attached)]) if pull.merged
-    ]
-    moved = work.present_names(connection)
-    shown = {work.present_key(key, moved) for key in attached}
-    did = {pull.key: pull for pull in pulls if pull.key in shown or _does(pull, issue.identifiers)}
-    found = sorted(rolled_pulls(connection, list(did.values())).items())
-    counted = [_short(did[key]) for key, mine in found if mine.is_counted]
-    reverted = [_short(did[key]) for key, mine in found if mine.left_out_reason.startswith("reverted")]
-    return counted[0] if counted else "", reverted[-1] if reverted and not counted else ""
-
-
-def _short(pull: PullRequest) -> str:
-    return f"{pull.repository.rpartition('/')[2]}#{pull.number}"
-
-
-def _does(pull: PullRequest, identifiers: Sequence[str]) -> bool:
-    told, closes = dict(named(pull).issues), {one.upper() for one in closed_issues(pull.body)}
-    return any(told.get(name, "").endswith(("branch", "title")) or name in closes for name in identifiers)
 
 
 # --- outcomes ----------------------------------------------------------------------------------------
