@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,20 @@ from achievement_collector.cli.main import app
 from achievement_collector.config import Settings
 from achievement_collector.derive.ci_report import week_named
 from achievement_collector.derive.fixes import Fix
+from achievement_collector.derive.quarters import LISTS
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.ci_runs import Annotation, Attempt, Job, Step
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import ci_failures, ci_runs
 from achievement_collector.ledger.ci_fixes import add_fix
-from achievement_collector.ledger.entities import take_in
+from achievement_collector.ledger.entities import remember, take_in
+from achievement_collector.ledger.roadmap import add_snapshots
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.reports import render_report
 from achievement_collector.services.ci_failures import clusters_of, explain_failures, explained_job
 from achievement_collector.services.ci_health import health_of
-from achievement_collector.services.reports import ci_report, list_reports, one_report, quarterly_report
+from achievement_collector.services.quarterly_reports import quarterly_report
+from achievement_collector.services.reports import ci_report, list_reports, one_report
 from tests.simulated_ci import DAY, REPOSITORY, TRUTH, simulated_month
 
 SETTINGS = Settings(database="unused")
@@ -87,7 +91,14 @@ def month(any_ledger: Ledger) -> Ledger:
     red = [one for one in told.jobs if one.conclusion == "failure"]
     logs = {one.id: (RUFF if one.name == "lint" else PYTEST).format(number=one.id) for one in red}
     stored(any_ledger, told.attempts, told.jobs, logs)
+    collected(any_ledger, 0, NOW)
     return any_ledger
+
+
+def collected(ledger: Ledger, begun: int, read: int) -> None:
+    """Remembers how far the list of runs was read, as the collector does."""
+    with ledger.write() as connection:
+        remember(connection, f"github/{REPOSITORY}/runs", {"begun": begun, "read": read}, read)
 
 
 NOW = TRUTH.until + 3 * DAY
@@ -173,7 +184,15 @@ def test_nothing_measured_is_said_so(any_ledger: Ledger) -> None:
     )
     stored(any_ledger, [one], [])
     told = ci_report(any_ledger, SETTINGS, NOW, week="last")
-    assert told["total_failures"]["value"] == 0
+    assert told["total_failures"]["value"] is None
+    assert told["failures_by_day"] == []
+    assert "total failures:** not measured: nothing later than" in render_report(told, "markdown").decode()
+    collected(any_ledger, NOW - 60 * DAY, NOW)
+    told = ci_report(any_ledger, SETTINGS, NOW, week="last")
+    assert (told["total_failures"]["value"], told["total_failures"]["of"]) == (
+        0,
+        0,
+    )  # no run, and that is known
     for name in ("auto_fix_success_rate", "average_mttr", "top_failure_category"):
         assert told[name]["value"] is None, name
     text = render_report(told, "markdown").decode()
@@ -202,7 +221,8 @@ def test_a_quarter_joins_milestones_and_ci(
     monkeypatch.chdir(tmp_path)
     told = quarterly_report(month, SETTINGS, NOW, quarter="Q4-2026")
     assert (told["quarter"], told["is_frozen"], told["is_complete"]) == ("Q4-2026", False, False)
-    assert told["ci"]["pass_rate"]["first"]["n"] > 100
+    (ci,) = told["ci"]
+    assert (ci["repository"], ci["pass_rate"]["first"]["n"] > 100) == (REPOSITORY, True)
     done = quarterly_report(month, SETTINGS, NOW + 90 * DAY, quarter="Q4-2026")
     assert done["is_frozen"]
     assert quarterly_report(month, SETTINGS, NOW + 200 * DAY, quarter="q4-2026") == done
@@ -210,6 +230,104 @@ def test_a_quarter_joins_milestones_and_ci(
         assert b"Q4-2026" in render_report(done, format)
     with pytest.raises(CollectorError, match="names no quarter"):
         quarterly_report(month, SETTINGS, NOW, quarter="Q5-2026")
+
+
+def test_a_week_is_frozen_only_once_it_was_collected(any_ledger: Ledger) -> None:
+    """A report made on Monday morning, before the weekend's runs were read, said 0 failures for ever."""
+    since, until = TRUTH.since, TRUTH.since + 7 * DAY
+    stored(any_ledger, [attempt(1, since + DAY, "success")], [])
+    told = ci_report(any_ledger, SETTINGS, until + DAY, week="2026-W40")
+    assert not told["is_frozen"]
+    assert told["missing"] == [
+        "runs are known from 2026-09-29T00:00:00Z on", "nothing later than 2026-09-29T00:00:00Z was collected",
+    ]  # fmt: skip
+    assert "not known yet" in render_report(told, "markdown").decode()
+    # runs of before and after were told of: by webhooks nothing else shows how far they go
+    stored(any_ledger, [attempt(2, since - DAY, "success"), attempt(3, until, "success")], [])
+    red = attempt(4, since + 2 * DAY)
+    stored(any_ledger, [red], [])
+    told = ci_report(any_ledger, SETTINGS, until + DAY, week="2026-W40")
+    assert (told["is_frozen"], told["missing"]) == (False, ["1 failed attempt had jobs that were not read"])
+    assert told["total_failures"]["value"] == 1
+    stored(any_ledger, [replace(red, jobs_known=True, jobs=1)], [job(4, since + 2 * DAY)])
+    told = ci_report(any_ledger, SETTINGS, until + DAY, week="2026-W40", freezes=False)
+    assert told["missing"] == ["1 failed job had no log read"]
+    assert list_reports(any_ledger) == []
+    # what cannot be had is waited for, and then said to be missing
+    told = ci_report(any_ledger, SETTINGS, until + 14 * DAY, week="2026-W40")
+    assert told["is_frozen"]
+    assert "not known:** 1 failed job had no log read" in render_report(told, "markdown").decode()
+
+
+def test_a_week_that_was_collected_whole_is_frozen_at_once(any_ledger: Ledger) -> None:
+    stored(any_ledger, [attempt(1, TRUTH.since + DAY, "success")], [])
+    collected(any_ledger, TRUTH.since, TRUTH.since + 7 * DAY)
+    assert ci_report(any_ledger, SETTINGS, TRUTH.since + 8 * DAY, week="2026-W40")["is_frozen"]
+
+
+def test_a_renamed_repository_keeps_its_reports(month: Ledger) -> None:
+    before = ci_report(month, SETTINGS, NOW, week="2026-W40")
+    renamed = Observation(Kind.REPOSITORY, REPOSITORY, NOW, {"moved_to": "github.com/acme/starship"})
+    with month.write() as connection:
+        take_in(connection, [renamed], NOW)
+    after = ci_report(month, SETTINGS, NOW, week="2026-W40", repository="acme/starship")
+    assert after == before
+    assert [one["key"] for one in list_reports(month, repository="acme/starship")] == [
+        f"weekly/{REPOSITORY}/2026-W40"
+    ]
+    assert ci_report(month, SETTINGS, NOW, week="2026-W41")["compared"]["with"] == before["report_name"]
+    with pytest.raises(CollectorError, match="no kind of report; there are weekly and quarterly"):
+        list_reports(month, "monthly")
+
+
+def test_a_quarter_tells_its_milestones(
+    any_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    begin, end = date(2026, 7, 1), date(2026, 9, 29)
+
+    def body(title: str, status: str | None, target: date, **more: Any) -> dict[str, Any]:
+        return {
+            "title": title, "status": {"value": status, "is_dropped": False}, "target": target.isoformat(), "completed": None,
+            "progress": {"issues": 2, "closed": 1}, **more,
+        }  # fmt: skip
+
+    with any_ledger.write() as connection:
+        add_snapshots(
+            connection, begin, 1,
+            {
+                "a": body("<b>Alpha</b> | one", "In Progress", date(2026, 8, 31)), "b": body("Beta", None, date(2026, 9, 15)),
+            },
+        )  # fmt: skip
+        add_snapshots(
+            connection, end, 2,
+            {
+                "a": body("<b>Alpha</b> | one", "Completed", date(2026, 8, 31), completed="2026-08-30"),
+                "b": body("Beta", "In Progress", date(2026, 11, 1)), "c": body("Gamma", "Planned", date(2026, 9, 30)),
+            },
+        )  # fmt: skip
+    told = quarterly_report(any_ledger, SETTINGS, NOW, quarter="Q3-2026")
+    milestones = told["milestones"]
+    named = {name: [one["key"] for one in milestones[name]] for name in LISTS}
+    assert (named["planned"], named["delivered"], named["carried_over"]) == (["a", "b"], ["a"], ["b"])
+    assert (named["moved_out"], named["added_later"], named["dropped"]) == (["b"], ["c"], [])
+    assert [(one["key"], one["total_days"]) for one in told["slips"]] == [("a", 0), ("b", 47), ("c", 0)]
+    assert (told["velocity"]["value"], told["velocity"]["told"]) == (None, "no issue is linked")
+    text = render_report(told, "markdown").decode().replace("\\", "")
+    for expected in (
+        "1 of 2, as the snapshot of 2026-09-29 tells", "on time:** 100.0 % (1 of 1", "## Carried over", "Beta",
+        "2026-11-01", "moved once, 47 days later than first planned", "1 of 2 milestones that were seen more than once",
+        "2026-07-01 to 2026-09-30", "velocity:** not measured; no issue is linked", "no run of CI is known in the quarter",
+    ):  # fmt: skip
+        assert expected in text, expected
+    shown = render_report(told, "html").decode()
+    assert "<b>Alpha" not in shown
+    assert "&lt;b&gt;Alpha" in shown
+    assert render_report(told, "pdf")[:4] == b"%PDF"
+    assert told["is_frozen"]
+    # which repositories are known later changes no frozen report
+    stored(any_ledger, [attempt(1, NOW - DAY, "success")], [])
+    assert quarterly_report(any_ledger, SETTINGS, NOW + DAY, quarter="Q3-2026") == told
 
 
 # --- failures ----------------------------------------------------------------------------------------
@@ -294,6 +412,52 @@ def test_what_also_stands_in_green_logs_is_no_cause(any_ledger: Ledger) -> None:
     assert told["is_in_green"]
 
 
+def test_logs_of_green_runs_that_come_later_change_what_is_explained(any_ledger: Ledger) -> None:
+    at = NOW - DAY
+    noise = (
+        "2026-10-01T00:00:01.0Z npm ERR! code ECONNRESET\n2026-10-01T00:00:02.0Z npm ERR! network aborted\n"
+    )
+    ends = "2026-10-01T00:00:03.0Z ##[error]Process completed with exit code 1.\n"
+    stored(any_ledger, [attempt(9, at)], [job(9, at)], {9: noise + ends})
+    assert explained_job(any_ledger, SETTINGS, "9", NOW)["category"] != "unknown"
+    stored(any_ledger, [], [job(1, at, conclusion="success", steps=False)], {1: noise})
+    told = explained_job(any_ledger, SETTINGS, "9", NOW)
+    assert (told["category"], told["is_in_green"]) == ("unknown", True)
+    assert explain_failures(any_ledger, SETTINGS, NOW) == 0
+
+
+def test_failures_of_which_nothing_tells_why_are_no_common_cluster(any_ledger: Ledger) -> None:
+    """They shared one, and a failure of one job was said to have been seen in another."""
+    at = NOW - DAY
+    jobs = [
+        job(1, at),
+        job(2, at + 1),
+        job(3, at + 2, name="lint"),
+        job(4, at, conclusion="timed_out", steps=False),
+    ]
+    jobs.append(job(5, at, name="lint", conclusion="timed_out", steps=False))
+    stored(any_ledger, [attempt(one.run, at) for one in jobs], jobs)
+    found = clusters_of(any_ledger, SETTINGS, NOW)
+    assert sorted((one["category"], one["count"], one["signature"]) for one in found) == [
+        ("timeout", 1, "CI / lint: timed out"), ("timeout", 1, "CI / test: timed out"),
+        ("unknown", 1, "CI / lint / Run tests: nothing tells why"), ("unknown", 2, "CI / test / Run tests: nothing tells why"),
+    ]  # fmt: skip
+    assert all(len(one["cluster"]) == 16 for one in found)
+    with pytest.raises(
+        CollectorError, match="'tests' is no category of failures; there are compilation, test, "
+    ):
+        clusters_of(any_ledger, SETTINGS, NOW, category="tests")
+
+
+def test_what_was_explained_is_not_forgotten_with_age(any_ledger: Ledger) -> None:
+    at = NOW - DAY
+    stored(any_ledger, [attempt(1, at)], [job(1, at)], {1: PYTEST.format(number=1)})
+    assert explain_failures(any_ledger, SETTINGS, NOW) == 1
+    later = NOW + 500 * DAY
+    stored(any_ledger, [attempt(2, later - DAY)], [job(2, later - DAY)], {2: PYTEST.format(number=2)})
+    assert explained_job(any_ledger, SETTINGS, "2", later)["standing"].startswith("seen once since ")
+
+
 def test_a_run_of_which_no_job_ran_is_infrastructure(any_ledger: Ledger) -> None:
     stored(any_ledger, [attempt(1, NOW - DAY, "startup_failure")], [])
     (one,) = clusters_of(any_ledger, SETTINGS, NOW)
@@ -318,6 +482,8 @@ def test_weeks_are_named_by_themselves_and_by_their_days() -> None:
     assert week_named("2026-w47") == week_named("2026-11-22")
     assert week_named("2026-W54") is None
     assert week_named("yesterday") is None
+    assert week_named("0001-01-01") is not None
+    assert week_named("9999-12-31") is None
 
 
 # --- the commands ------------------------------------------------------------------------------------

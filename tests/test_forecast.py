@@ -20,6 +20,7 @@ from achievement_collector.derive.forecast import (
 )
 from achievement_collector.derive.milestones import Item
 from achievement_collector.derive.quarters import (
+    LISTS,
     Seen,
     delivery_data,
     delivery_of,
@@ -358,7 +359,8 @@ def test_planned_against_delivered() -> None:
             seen("worked", begin, going, None, done=3), seen("worked", end, going, None, done=5),
         ],
     )  # fmt: skip
-    titles = delivery_data(found)
+    told = delivery_data(found)
+    titles = {name: [one["title"] for one in told[name]] for name in LISTS}
     assert titles["planned"] == [
         "on time", "late", "moved to fit", "day unknown", "carried", "postponed", "given up", "vanished",
     ]  # fmt: skip
@@ -372,6 +374,9 @@ def test_planned_against_delivered() -> None:
     assert (found.on_time, found.on_time_n, found.undated) == (1, 3, 1)
     assert found.on_time_rate == pytest.approx(1 / 3)
     assert found.is_over
+    assert told["delivered"][1] == {
+        "key": "late", "title": "late", "target": "2026-11-30", "status": "Completed", "completed": "2026-12-01",
+    }  # fmt: skip
 
 
 def test_later_snapshots_never_change_a_quarter() -> None:
@@ -392,7 +397,7 @@ def test_what_no_snapshot_tells_is_not_told() -> None:
     late = delivery_of(Q4, [seen("a", date(2026, 11, 1), Status.COMPLETED, date(2026, 12, 1))])
     assert "no snapshot tells how Q4-2026 began" in late.why
     assert late.on_time_rate is None
-    assert delivery_data(late)["worked_on"] == ["a"]
+    assert [one["key"] for one in delivery_data(late)["worked_on"]] == ["a"]
 
 
 def test_a_quarter_that_is_not_over_says_so() -> None:

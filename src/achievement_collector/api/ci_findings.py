@@ -56,9 +56,14 @@ def failure(request: Request, number: int) -> dict[str, Any]:
     return ci_failures.explained_job(state.ledger, state.settings, str(number), state.clock())
 
 
-@router.get("/reports", tags=["reports"], dependencies=[_read])
+@router.get(
+    "/reports",
+    tags=["reports"],
+    dependencies=[_read],
+    responses=problems({400: "Something that cannot be used"}),
+)
 def list_reports(request: Request, kind: _Text = None, repository: _Text = None) -> list[dict[str, Any]]:
-    """The frozen reports, those of the latest periods first."""
+    """The frozen reports, weekly and quarterly ones, those of the latest periods first."""
     return reports.list_reports(state_of(request).ledger, kind, repository)
 
 

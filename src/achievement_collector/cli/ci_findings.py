@@ -67,7 +67,8 @@ def failures(
 
     console().print(clusters_table(found))
     if not found:
-        typer.echo("no failed job is known")
+        asked = any(one is not None for one in (repository, since, until, category))
+        typer.echo("no failed job is known for what was asked" if asked else "no failed job is known")
 
 
 def explain(

@@ -61,10 +61,10 @@ def quarterly(
     as_json: options.AsJson = False,
     database: options.Database = None,
 ) -> None:
-    """Make the report of a quarter: milestones, CI, slip; frozen once the quarter is over."""
+    """Make the report of a quarter: milestones, slips, velocity, CI; frozen once the quarter is over."""
     from achievement_collector.errors import CollectorError
     from achievement_collector.services.clock import now_ms
-    from achievement_collector.services.reports import quarterly_report
+    from achievement_collector.services.quarterly_reports import quarterly_report
 
     if bool(quarter) == auto:
         raise CollectorError("give --quarter Q4-2026, or --auto for the newest that is over")

@@ -25,7 +25,7 @@ class Period(NamedTuple):
 def week_of(day: date) -> Period:
     """The ISO week (Monday to Sunday, UTC) that holds a day."""
     year, number, weekday = day.isocalendar()
-    return _week(day - timedelta(days=weekday - 1), f"{year}-W{number:02d}")
+    return _week(day - timedelta(days=weekday - 1), f"{year:04d}-W{number:02d}")
 
 
 def week_named(text: str) -> Period | None:
@@ -33,9 +33,9 @@ def week_named(text: str) -> Period | None:
     try:
         if "W" in text.upper():
             year, _, number = text.upper().partition("-W")
-            return _week(date.fromisocalendar(int(year), int(number), 1), f"{int(year)}-W{int(number):02d}")
+            return _week(date.fromisocalendar(int(year), int(number), 1), f"{int(year):04d}-W{int(number):02d}")
         return week_of(date.fromisoformat(text))
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
@@ -46,6 +46,50 @@ def _week(monday: date, name: str) -> Period:
 
 def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
+
+
+class Coverage(NamedTuple):
+    """How much of a period is known: ``begin`` and ``end`` (milliseconds) of what was collected, None where nothing was; the
+    numbers of attempts that have not ended, of red ones whose jobs were not read, and of failed jobs whose log was not."""
+
+    begin: int | None = None
+    end: int | None = None
+    unfinished: int = 0
+    jobs_waiting: int = 0
+    logs_waiting: int = 0
+
+    def covers(self, period: Period) -> bool:
+        """Whether runs were collected from the period's begin to its end."""
+        known = self.begin is not None and self.end is not None
+        return known and (self.begin or 0) <= period.since and (self.end or 0) >= period.until
+
+    def missing(self, period: Period) -> list[str]:
+        """What is not known of the period, in words."""
+        if self.begin is None or self.end is None:
+            return ["no run of CI was collected"]
+        told = []
+        if self.begin > period.since:
+            told.append(f"runs are known from {_iso(self.begin)} on")
+        if self.end < period.until:
+            told.append(f"nothing later than {_iso(self.end)} was collected")
+        waits = (
+            (self.unfinished, "attempt", "had not ended"),
+            (self.jobs_waiting, "failed attempt", "had jobs that were not read"),
+            (self.logs_waiting, "failed job", "had no log read"),
+        )
+        told += [f"{number} {what}{'s' if number > 1 else ''} {so}" for number, what, so in waits if number]
+        return told
+
+    def may_be_frozen(self, period: Period, now: int) -> bool:
+        """Whether a report of the period will not be bettered: everything was read, or was waited for long enough
+        (:data:`PATIENCE`). One that was not collected from its begin past its end never is."""
+        if now < period.until or not self.covers(period):
+            return False
+        return now >= period.until + PATIENCE or not self.missing(period)
+
+
+PATIENCE = 14 * 86_400_000
+"""Milliseconds after a period's end in which its jobs and logs may still be read before its report is frozen without them."""
 
 
 class ReportInputs(NamedTuple):
@@ -59,6 +103,7 @@ class ReportInputs(NamedTuple):
     attempts: Sequence[Attempt]
     clusters: Sequence[Mapping[str, Any]]
     fixes: Mapping[str, Any]
+    coverage: Coverage
 
 
 def weekly_report(told: ReportInputs) -> dict[str, Any]:
@@ -69,6 +114,8 @@ def weekly_report(told: ReportInputs) -> dict[str, Any]:
         for one in told.attempts
         if one.conclusion in RED and one.finished is not None and since <= one.finished < until
     ]
+    ended = sum(since <= (one.finished or -1) < until for one in told.attempts if one.is_finished)
+    is_measured = bool(ended) or told.coverage.covers(told.period)
     categories = Counter[str]()
     for one in told.clusters:
         categories[str(one["category"])] += int(one["count"])
@@ -85,8 +132,10 @@ def weekly_report(told: ReportInputs) -> dict[str, Any]:
         "analysis_period": {"since": _iso(since), "until": _iso(until), "week": week or None},
         "as_of": _iso(told.now),
         "is_complete": told.now >= until,
+        "missing": told.coverage.missing(told.period),
         "total_failures": {
-            "value": len(red),
+            "value": len(red) if is_measured else None,
+            "of": ended,
             "definition": "attempts of workflow runs that failed, timed out or did not start, and ended in the period",
             "infrastructure": sum(one.is_infrastructure for one in red),
         },
@@ -115,7 +164,7 @@ def weekly_report(told: ReportInputs) -> dict[str, Any]:
         "categories": [{"category": name, "failed_jobs": count} for name, count in categories.most_common()],
         "clusters": [dict(one) for one in told.clusters[:_MOST_CLUSTERS]],
         "clusters_in_all": len(told.clusters),
-        "failures_by_day": _by_day(red, since, until),
+        "failures_by_day": _by_day(red, since, until) if is_measured else [],
         "flaky": told.health["flakiness"],
         "durations": [one for one in told.health["durations"] if not one["workflow"]],
         "definitions": dict(told.health["definitions"]),
@@ -144,8 +193,8 @@ def _top(categories: Counter[str], explained: int) -> dict[str, Any]:
 
 def _by_day(red: Sequence[Attempt], since: int, until: int) -> list[dict[str, Any]]:
     counts = Counter(_day(one.finished or 0) for one in red)
-    days = range(since, until, 86_400_000)
-    return [{"day": _day(at), "failures": counts[_day(at)]} for at in days][:400]
+    first = since - since % 86_400_000
+    return [{"day": _day(at), "failures": counts[_day(at)]} for at in range(first, until, 86_400_000)]
 
 
 def compared(now: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ class Quarter(NamedTuple):
 
     @property
     def name(self) -> str:
-        return f"Q{self.number}-{self.year}"
+        return f"Q{self.number}-{self.year:04d}"
 
     def holds(self, day: date | None) -> bool:
         return day is not None and self.first <= day <= self.last
@@ -194,18 +194,29 @@ def _by(done: date | None, target: date | None) -> bool:
     return done is not None and target is not None and done <= target
 
 
+LISTS = ("planned", "delivered", "carried_over", "moved_out", "dropped", "added_later", "worked_on")
+"""The lists of milestones of :class:`Delivery`, in the order they are told."""
+
+
 def delivery_data(found: Delivery) -> dict[str, Any]:
-    """A quarter as plain data."""
-    lists = ("planned", "delivered", "carried_over", "moved_out", "dropped", "added_later", "worked_on")
+    """A quarter as plain data: its lists of milestones (None where the plan is not known), each milestone with ``key``,
+    ``title``, ``target``, ``status`` and ``completed`` as the snapshot that puts it there shows them."""
     known = not found.why
     return {
         "quarter": found.quarter.name, "first": found.quarter.first.isoformat(), "last": found.quarter.last.isoformat(),
-        "why": found.why or None, "is_over": found.is_over,
+        "why": found.why or None, "is_seen_to_the_end": found.is_over,
         "snapshots": [day.isoformat() if day else None for day in (found.start, found.end)],
         **{
-            name: [one.title for one in getattr(found, name)] if known or name == "worked_on" else None
-            for name in lists
+            name: [_seen_data(one) for one in getattr(found, name)] if known or name == "worked_on" else None
+            for name in LISTS
         },
         "on_time": {"value": found.on_time_rate, "on_time": found.on_time, "n": found.on_time_n, "undated": found.undated}
         if known else None,
+    }  # fmt: skip
+
+
+def _seen_data(one: Seen) -> dict[str, str | None]:
+    return {
+        "key": one.key, "title": one.title, "target": one.target.isoformat() if one.target else None,
+        "status": one.status.value if one.status else None, "completed": one.completed.isoformat() if one.completed else None,
     }  # fmt: skip

@@ -66,12 +66,13 @@ def forget_failures(connection: Connection, jobs: Iterable[str]) -> None:
         connection.execute(sa.delete(ci_failures).where(ci_failures.c.job.in_(listed[start : start + _MANY])))
 
 
-def bases(connection: Connection, repository: str) -> dict[str, str]:
-    """Job -> the basis it was explained by."""
-    query = sa.select(ci_failures.c.job, ci_failures.c.basis).where(
-        ci_failures.c.repository.in_(names_of(connection, repository))
+def bases(connection: Connection, repository: str) -> dict[str, tuple[str, int]]:
+    """Job -> the basis it was explained by, and when it failed (milliseconds)."""
+    table = ci_failures.c
+    query = sa.select(table.job, table.basis, table.at).where(
+        table.repository.in_(names_of(connection, repository))
     )
-    return {row.job: row.basis for row in connection.execute(query)}
+    return {row.job: (row.basis, row.at) for row in connection.execute(query)}
 
 
 def failures(

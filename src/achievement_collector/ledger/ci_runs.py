@@ -20,10 +20,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from achievement_collector.facts.ci_runs import RED, Annotation, Attempt, Job, Step
+from achievement_collector.facts.ci_runs import GREEN, RED, Annotation, Attempt, Job, Step
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.ci_findings_tables import ci_fixes
 from achievement_collector.ledger.ci_tables import ci_attempts, ci_jobs, ci_logs, ci_run_pulls
+from achievement_collector.ledger.entities import cursor
 from achievement_collector.ledger.work import names_of
 
 MOST_TRIES = 5
@@ -369,6 +370,32 @@ def log_of(connection: Connection, job: Job) -> Log | None:
     return Log(row.state, text, row.size, row.cut, row.masked, row.told)
 
 
+class Collected(NamedTuple):
+    """From when to when a repository's runs are known (milliseconds), None where nothing tells: by what its list was read for,
+    and by the first and the last run that is known."""
+
+    begin: int | None
+    end: int | None
+
+
+def collected(connection: Connection, repository: str) -> Collected:
+    """How far the runs of a repository are known."""
+    names, table = names_of(connection, repository), ci_attempts.c
+    first, last = connection.execute(
+        sa.select(sa.func.min(table.at), sa.func.max(table.at)).where(table.repository.in_(names))
+    ).one()
+    begins, ends = [first], [last]
+    for name in names:
+        place = cursor(connection, f"github/{name}/runs") or {}
+        if place.get("read"):
+            begins.append(place.get("begun"))
+            ends.append(place["read"])
+    return Collected(
+        min((one for one in begins if one is not None), default=None),
+        max((one for one in ends if one is not None), default=None),
+    )
+
+
 class Counts(NamedTuple):
     """What is stored of a repository's CI, and what is still to be asked for."""
 
@@ -505,6 +532,51 @@ def wanted_logs(
     )
     rows = connection.execute(query.order_by(table.at.desc(), table.job.desc()).limit(limit))
     return [WantedOfJob(*row) for row in rows]
+
+
+GREEN_LOGS = 3
+"""Logs of green jobs that are asked for of every job that failed, to tell what is no cause."""
+
+
+def wanted_green_logs(
+    connection: Connection, repository: str, limit: int, *, since: int
+) -> list[WantedOfJob]:
+    """Green jobs from ``since`` on whose logs are to be compared with those of failed jobs of the same name: the newest,
+    :data:`GREEN_LOGS` of a name at most, those that were asked for included."""
+    table, names = ci_jobs.c, names_of(connection, repository)
+    of_name = (table.workflow, table.name)
+    has_log = sa.and_(ci_logs.c.host == table.host, ci_logs.c.job == table.job)
+    recent = sa.and_(table.repository.in_(names), table.at >= since)
+    red = sa.select(*of_name).where(recent, table.conclusion.in_(sorted(RED))).distinct().subquery()
+    is_green = sa.and_(recent, table.conclusion.in_(sorted(GREEN)))
+    asked = (
+        sa.select(*of_name, sa.func.count().label("number"))
+        .select_from(ci_jobs.join(ci_logs, has_log))
+        .where(is_green)
+        .group_by(*of_name)
+        .subquery()
+    )
+    place = sa.func.row_number().over(partition_by=of_name, order_by=(table.at.desc(), table.job.desc()))
+    left = (
+        sa.select(
+            table.host, table.job, table.check_run, table.finished, table.at, *of_name, place.label("place")
+        )
+        .select_from(ci_jobs.outerjoin(ci_logs, has_log))
+        .where(is_green, ci_logs.c.state.is_(None))
+        .subquery()
+    )
+    query = (
+        sa.select(left.c.host, left.c.job, left.c.check_run, left.c.finished)
+        .select_from(
+            left.join(red, sa.and_(red.c.workflow == left.c.workflow, red.c.name == left.c.name)).outerjoin(
+                asked, sa.and_(asked.c.workflow == left.c.workflow, asked.c.name == left.c.name)
+            )
+        )
+        .where(left.c.place <= GREEN_LOGS - sa.func.coalesce(asked.c.number, 0))
+        .order_by(left.c.at.desc(), left.c.job.desc())
+        .limit(limit)
+    )
+    return [WantedOfJob(*row) for row in connection.execute(query)]
 
 
 def _failed_jobs(connection: Connection, repository: str) -> sa.Select[Any]:

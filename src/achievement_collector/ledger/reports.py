@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -50,12 +50,15 @@ def frozen(connection: Connection, key: str) -> Frozen | None:
 
 
 def frozen_reports(
-    connection: Connection, kind: str | None = None, repository: str | None = None, limit: int = 100
+    connection: Connection,
+    kind: str | None = None,
+    repositories: Sequence[str] | None = None,
+    limit: int = 100,
 ) -> list[Frozen]:
-    """Stored reports, those of the latest periods first."""
+    """Stored reports, those of the latest periods first; ``repositories`` are keys."""
     query = sa.select(reports).order_by(reports.c.until.desc(), reports.c.key).limit(limit)
     if kind is not None:
         query = query.where(reports.c.kind == kind)
-    if repository is not None:
-        query = query.where(reports.c.repository == repository)
+    if repositories is not None:
+        query = query.where(reports.c.repository.in_(list(repositories)))
     return [Frozen(**{**row._mapping, "data": json.loads(row.data)}) for row in connection.execute(query)]

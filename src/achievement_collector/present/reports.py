@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from achievement_collector.errors import ConfigurationError
@@ -15,6 +15,7 @@ REPORT_FORMATS = ("markdown", "html", "pdf", "json")
 Data = Mapping[str, Any]
 
 _LONGEST = 200
+_MOST_DAYS = 93  # more bars cannot be told apart
 
 
 def render_report(data: Data, format: str) -> bytes:
@@ -25,7 +26,12 @@ def render_report(data: Data, format: str) -> bytes:
         )
     if format == "json":
         return (json.dumps(data, indent=2, ensure_ascii=False) + "\n").encode()
-    document = quarterly_document(data) if data["kind"] == "quarterly" else weekly_document(data)
+    if data["kind"] == "quarterly":
+        from achievement_collector.present.quarterly_reports import quarterly_document
+
+        document = quarterly_document(data)
+    else:
+        document = weekly_document(data)
     match format:
         case "markdown":
             from achievement_collector.present.markdown import markdown
@@ -44,7 +50,7 @@ def render_report(data: Data, format: str) -> bytes:
 def weekly_document(data: Data) -> Document:
     period = data["analysis_period"]
     named = f"week {period['week']}" if period["week"] else "a period"
-    state = "frozen" if data.get("is_frozen") else "not over" if not data["is_complete"] else "made now"
+    state = "frozen" if data.get("is_frozen") else "not over" if not data["is_complete"] else "a draft"
     sections = [
         _in_short(data), _pass_rates(data), _days(data), _categories(data), _clusters(data), _recovery(data), _flaky(data),
         _definitions(data),
@@ -62,12 +68,14 @@ def _in_short(data: Data) -> Section:
     facts = [
         ("report date", data["report_date"]),
         ("analysis period", f"{data['analysis_period']['since']} to {data['analysis_period']['until']}"),
-        ("total failures", f"{data['total_failures']['value']}{_of_infrastructure(data['total_failures'])}"),
+        ("total failures", _total(data)),
         ("auto-fix success rate", rate_in_words(fixes)),
-        ("average MTTR", _mttr(mttr)),
+        ("average MTTR", recovery_in_words(mttr)),
         ("top failure category", _top(top)),
         ("trend", data["trend"]["text"] if data["trend"] else "not measured"),
     ]
+    if data["missing"] and data["total_failures"]["value"] is not None:
+        facts.append(("not known" if data.get("is_frozen") else "not known yet", "; ".join(data["missing"])))
     compared = data.get("compared")
     if compared:
         facts.append(("against the one before", _differences(compared)))
@@ -79,8 +87,12 @@ def summary_of(data: Data) -> str:
     return "\n".join(f"{one.name}: {one.text}" for one in _in_short(data).details)
 
 
-def _of_infrastructure(told: Data) -> str:
-    return f", {told['infrastructure']} of them before any job ran" if told["infrastructure"] else ""
+def _total(data: Data) -> str:
+    told = data["total_failures"]
+    if told["value"] is None:
+        return f"not measured: {'; '.join(data['missing'])}"
+    before = f", {told['infrastructure']} of them before any job ran" if told["infrastructure"] else ""
+    return f"{told['value']} of {plural(told['of'], 'attempt')}{before}"
 
 
 def rate_in_words(told: Data) -> str:
@@ -100,7 +112,7 @@ def rate_in_words(told: Data) -> str:
     )
 
 
-def _mttr(told: Data) -> str:
+def recovery_in_words(told: Data) -> str:
     if told["value"] is None:
         text = f"{told['state']}{': ' + told['why'] if told['why'] else ''}"
     else:
@@ -162,7 +174,10 @@ def _pass_rates(data: Data) -> Section:
 
 
 def _days(data: Data) -> Section | None:
-    bars = tuple((one["day"], one["failures"]) for one in data["failures_by_day"])
+    days = data["failures_by_day"]
+    if len(days) > _MOST_DAYS:
+        return None
+    bars = tuple((one["day"], one["failures"]) for one in days)
     if not any(count for _, count in bars):
         return None
     return Section(
@@ -248,72 +263,3 @@ def _definitions(data: Data) -> Section:
     lines = [f"Total failures: {data['total_failures']['definition']}."]
     lines += [data["definitions"][name] for name in wanted if name in data["definitions"]]
     return Section("text", "What the words mean", lines=tuple(one_line(line) for line in lines))
-
-
-# --- quarters ----------------------------------------------------------------------------------------
-
-
-def quarterly_document(data: Data) -> Document:
-    period, told = data["analysis_period"], data["milestones"]
-    state = "frozen" if data.get("is_frozen") else "not over"
-    facts = [
-        (name.replace("_", " "), _fact(value)) for name, value in told.items() if not isinstance(value, list)
-    ]
-    sections: list[Section] = [
-        Section(
-            "details",
-            "Milestones",
-            details=tuple(Detail(name, one_line(text)) for name, text in facts if text),
-        )
-    ]
-    for name in ("planned", "delivered", "carried_over", "added_later", "moved_out", "dropped", "worked_on"):
-        found = told.get(name)
-        if isinstance(found, Sequence) and not isinstance(found, str) and found:
-            rows = tuple(
-                (one_line(str(one.get("title") or one.get("key")), 100), str(one.get("target") or "none"),
-                 str(one.get("status") or "not stated"))
-                for one in found
-            )  # fmt: skip
-            sections.append(
-                Section(
-                    "rows",
-                    name.replace("_", " ").capitalize(),
-                    rows=rows,
-                    columns=("milestone", "target", "status"),
-                )
-            )
-    if data["ci"]:
-        ci = data["ci"]
-        lines = (
-            ("pass rate, first attempts", rate_in_words(ci["pass_rate"]["first"])),
-            ("pass rate, final attempts", rate_in_words(ci["pass_rate"]["final"])),
-            ("time to green, median", duration(ci["time_to_green"].get("median"))),
-            ("trend", ci["trend"]["text"] if ci["trend"] else "not measured"),
-            ("auto-fix success rate", rate_in_words(ci["auto_fix_success_rate"])),
-        )
-        sections.append(
-            Section("details", "CI", details=tuple(Detail(name, one_line(text)) for name, text in lines))
-        )
-    else:
-        sections.append(Section("text", "CI", lines=(data["ci_told"],)))
-    return Document(
-        "Quarterly report", one_line(data["repository"] or "all milestones"),
-        f"{data['quarter']}, {period['since'][:10]} to {period['until'][:10]} (UTC), {state}", data["as_of"][:10],
-        tuple(sections),
-    )  # fmt: skip
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, Mapping):
-        if "value" in value:
-            return (
-                rate_in_words(value)
-                if isinstance(value["value"], float)
-                else str(value["value"] if value["value"] is not None else value.get("why") or "not measured")
-            )
-        return ", ".join(
-            f"{name.replace('_', ' ')} {told}"
-            for name, told in value.items()
-            if not isinstance(told, list | dict)
-        )
-    return "" if value is None else str(value)

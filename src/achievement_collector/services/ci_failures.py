@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.epics import iso
-from achievement_collector.errors import NotFoundError
+from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.ci_runs import GREEN, RED, Attempt, Job
 from achievement_collector.ledger import ci_failures as stored
 from achievement_collector.ledger import ci_runs
@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from achievement_collector.derive.failures.explaining import Explanation
     from achievement_collector.derive.failures.signatures import Signatures
 
-_VERSION = 1
+_VERSION = 2
 """Of the way a job is explained here; the shipped rules are part of the basis themselves."""
 
 _PART = 20
 _GREEN_LOGS = 3
 _DAYS = 400 * 86_400_000
+_MARGIN = 40 * 86_400_000  # a run may take 35 days, and its end be known later than its begin
 
 
 def explain_failures(
@@ -49,22 +50,27 @@ def explain_failures(
         places = [repository] if repository else ci_runs.repositories_with_runs(connection)
     for place in places:
         with ledger.read() as connection:
-            known = stored.bases(connection, place)
+            explained = stored.bases(connection, place)
+            green = _GreenLogs(connection, place, now)
             red = ci_runs.jobs(connection, place, now - _DAYS, only_red=True)
             without_jobs = [
                 one
                 for one in ci_runs.attempts(connection, place, now - _DAYS, only_red=True)
                 if one.is_infrastructure
             ]
+        known = {job: made_by for job, (made_by, _) in explained.items()}
         waiting = [
-            one for one in red if one.conclusion in RED and known.get(one.key) != _basis_with(basis, one)
+            one
+            for one in red
+            if one.conclusion in RED and known.get(one.key) != _basis_with(basis, one, green.number(one))
         ]
-        gone = known.keys() - {one.key for one in red} - {one.key for one in without_jobs}
+        # what is older than what was looked at stays as it was explained
+        looked_at = {job for job, (_, at) in explained.items() if at >= now - _DAYS + _MARGIN}
+        gone = looked_at - {one.key for one in red} - {one.key for one in without_jobs}
         if gone:
             with ledger.write() as connection:
                 stored.forget_failures(connection, gone)
         found = [_startup(one, basis) for one in without_jobs if known.get(one.key) != basis]
-        green = _GreenLogs(place)
         for start in range(0, len(waiting), _PART):
             if not keep_going():
                 return done
@@ -111,26 +117,29 @@ def _shipped_digest() -> str:
     return digest.hexdigest()
 
 
-def _basis_with(basis: str, job: Job) -> str:
-    """The basis, and how much of the job was known: steps, annotations and conclusion may come after it was explained."""
-    told = json.dumps([job.conclusion, len(job.steps), [asdict(one) for one in job.annotations]])
+def _basis_with(basis: str, job: Job, green: int) -> str:
+    """The basis, and how much of the job was known: steps, annotations, conclusion and logs of green runs may come after it
+    was explained."""
+    told = json.dumps([job.conclusion, len(job.steps), [asdict(one) for one in job.annotations], green])
     return f"{basis}{hashlib.sha256(told.encode()).hexdigest()[:16]}"
 
 
 class _GreenLogs:
     """What the logs of the last green runs of a job hold."""
 
-    def __init__(self, repository: str) -> None:
-        self._repository = repository
-        self._by_name: dict[tuple[str, str], list[Job]] | None = None
+    def __init__(self, connection: Connection, repository: str, now: int) -> None:
+        self._by_name: dict[tuple[str, str], list[Job]] = {}
         self._known: dict[tuple[str, str], frozenset[str]] = {}
+        for one in ci_runs.jobs(connection, repository, now - _DAYS, with_log=True):
+            if one.conclusion in GREEN:
+                self._by_name.setdefault((one.workflow, one.name), []).append(one)
+
+    def number(self, job: Job) -> int:
+        """How many there are to compare the log of a job with."""
+        return min(len(self._by_name.get((job.workflow, job.name), ())), _GREEN_LOGS)
 
     def of(self, connection: Connection, job: Job) -> frozenset[str]:
-        if self._by_name is None:
-            self._by_name = {}
-            for one in ci_runs.jobs(connection, self._repository, with_log=True):
-                if one.conclusion in GREEN:
-                    self._by_name.setdefault((one.workflow, one.name), []).append(one)
+        """The lines that they hold, apart from numbers and the like."""
         name = (job.workflow, job.name)
         if name not in self._known:
             self._known[name] = frozenset(
@@ -162,7 +171,8 @@ def _explained(
         is_in_green = explain(text, step=step, signatures=signatures, failed=True).category.value != "unknown"
     if job.conclusion == "timed_out":
         found = _timed_out(found)
-    return _failure(job, step, found, is_in_green, _said(found, source, log), _basis_with(basis, job))
+    made_by = _basis_with(basis, job, green.number(job))
+    return _failure(job, step, found, is_in_green, _said(found, source, log), made_by)
 
 
 def _of_annotations(job: Job) -> str:
@@ -194,33 +204,37 @@ def _said(found: Explanation, source: str, log: ci_runs.Log | None) -> str:
         return found.told
     why = log.told if log and log.told else "it was not read"
     what = "told from what the job remarked on" if found.evidence else "nothing else tells why"
-    return f"{found.told} The log is not stored ({why}): {what}."
+    said = found.told if found.told.endswith((".", "!", "?")) else f"{found.told}."
+    return f"{said} The log is not stored ({why}): {what}."
 
 
 def _failure(job: Job, step: str, found: Explanation, is_in_green: bool, told: str, basis: str) -> Failure:
+    from achievement_collector.derive.failures.normalising import cluster as cluster_of
+
     category = "unknown" if found.category.value == "none" else found.category.value
-    cluster = found.cluster or _cluster_of_nothing(job, step)
+    cluster, signature = found.cluster, found.signature
+    if not found.evidence or not cluster:
+        # without a line that tells why, nothing says that jobs of other names failed for the same reason
+        why = "timed out" if category == "timeout" else "nothing tells why"
+        signature = f"{job.workflow} / {job.name}{f' / {step}' if step else ''}: {why}"
+        cluster = cluster_of(signature)
     return Failure(
         job.key, job.repository, job.workflow, job.name, step, job.sha, job.branch, job.finished or job.started or 0, category,
-        cluster, found.signature or f"{job.workflow} / {job.name} / {step}: nothing tells why", found.rule, is_in_green,
+        cluster, signature, found.rule, is_in_green,
         tuple({"number": one.number, "offset": one.offset, "text": one.text, "why": one.why} for one in found.evidence),
         told or "Nothing in the log tells why it failed.", basis,
     )  # fmt: skip
 
 
-def _cluster_of_nothing(job: Job, step: str) -> str:
-    text = f"{job.workflow}\0{job.name}\0{step}\0nothing tells why"
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:12]
-
-
 def _startup(one: Attempt, basis: str) -> Failure:
     """A run of which no job ran: nothing of the code was tried."""
+    from achievement_collector.derive.failures.normalising import cluster as cluster_of
+
     signature = f"{one.workflow}: no job ran ({one.conclusion})"
-    cluster = hashlib.sha256(signature.encode("utf-8", "replace")).hexdigest()[:12]
     told = "The run failed before any of its jobs began: the workflow file or the runners, not the code."
     return Failure(
         one.key, one.repository, one.workflow, "(no job ran)", "", one.sha, one.branch, one.finished or one.started or 0,
-        "infrastructure", cluster, signature, "no job ran", False, (), told, basis,
+        "infrastructure", cluster_of(signature), signature, "no job ran", False, (), told, basis,
     )  # fmt: skip
 
 
@@ -278,8 +292,13 @@ def clusters_of(
     category: str | None = None,
 ) -> list[dict[str, Any]]:
     """The clusters of a window, as plain data; what is not explained yet is explained first."""
+    from achievement_collector.derive.failures.categories import FailureCategory
     from achievement_collector.services.ci_runs import named_repository
 
+    if category is not None and category not in (
+        names := [one.value for one in FailureCategory if one is not FailureCategory.NONE]
+    ):
+        raise CollectorError(f"{category!r} is no category of failures; there are {', '.join(names)}")
     place = None
     if repository:
         with ledger.read() as connection:

@@ -39,6 +39,9 @@ from achievement_collector.sources.github.logs import job_log
 LONGEST_KEPT = 400 * 86_400_000
 """Milliseconds for which GitHub keeps logs at most; older ones are not asked for."""
 
+_COMPARED = 30 * 86_400_000
+"""Milliseconds of which logs of green jobs are asked for."""
+
 _AT_ONCE = 20
 _TROUBLES_IN_A_ROW = 3
 _UNSETTLED = 15 * 60_000  # milliseconds after its end in which a log that is not there may still come
@@ -48,7 +51,7 @@ _Item = TypeVar("_Item")
 @dataclass(frozen=True, slots=True)
 class Reach:
     """How much is asked for beyond the list of runs: at most ``requests`` each time; jobs of attempts that passed (``green``;
-    one request each); ``logs`` of failed jobs."""
+    one request each); ``logs`` of failed jobs, and of the newest few green ones of the same names."""
 
     requests: int = 500
     green: bool = False
@@ -96,6 +99,8 @@ def collect_details(
             found = collecting.jobs(only_red, only_reruns) + collecting.annotations() + collecting.logs()
             if not found:
                 break
+    while not done.is_more_waiting and collecting.green_logs():
+        pass
     return done
 
 
@@ -131,6 +136,16 @@ class _Collecting:
         with self.ledger.read() as connection:
             wanted = stored.wanted_logs(
                 connection, self.key, _AT_ONCE + len(self.tried), since=self.now - LONGEST_KEPT, now=self.now
+            )
+        return self._each("logs", wanted, self._log_of)
+
+    def green_logs(self) -> int:
+        """Logs of known green jobs, for comparison; few, of jobs that failed lately."""
+        if not self.reach.logs:
+            return 0
+        with self.ledger.read() as connection:
+            wanted = stored.wanted_green_logs(
+                connection, self.key, _AT_ONCE + len(self.tried), since=self.now - _COMPARED
             )
         return self._each("logs", wanted, self._log_of)
 

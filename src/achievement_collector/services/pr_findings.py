@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from functools import partial
 
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
-from achievement_collector.derive.ci_health.flakiness import Level
+from achievement_collector.derive.ci_health.flakiness import Level, Unit
+from achievement_collector.derive.ci_health.runs import is_on_default, workflow_of
 from achievement_collector.derive.ci_health.summary import CiHealth
 from achievement_collector.derive.milestones import detect
 from achievement_collector.derive.pr_comments import (
     DefaultBranch,
     Failure,
+    Judgement,
     MilestoneOfPull,
     PrComment,
     Score,
     ScorePart,
+    Standing,
     standing_of,
 )
 from achievement_collector.derive.readiness import readiness
+from achievement_collector.facts.ci_runs import GREEN, RED
 from achievement_collector.facts.work import Check, PullRequest
 from achievement_collector.ledger import ci_failures, ci_runs
 from achievement_collector.ledger.roadmap import default_branches
@@ -81,19 +87,23 @@ def _failures(
         for one in ci_runs.jobs(connection, repository, runs=[run for run, _ in attempts])
         if (one.run, one.attempt) in attempts
     }
-    keys = [*jobs, *(one.key for one in attempts.values())]
-    explained = [one for one in ci_failures.failures(connection, jobs=keys) if one.sha in ("", pull.head_sha)]
+    workflows = {one.key: workflow_of(one).key for one in attempts.values()}
+    workflows |= {key: workflow_of(attempts[one.run, one.attempt]).key for key, one in jobs.items()}
+    explained = [
+        one for one in ci_failures.failures(connection, jobs=workflows) if one.sha in ("", pull.head_sha)
+    ]
     if not explained:
         return red_checks(current)
     branch = default_branches(connection).get(repository, "")
     levels = _flaky(connection, repository, now)
-    by_workflow: dict[str, DefaultBranch | None] = {}
+    by_workflow: dict[str, _Branch | None] = {}
     found = []
     for one in sorted(explained, key=lambda one: (one.workflow, one.name, one.job)):
-        if one.workflow not in by_workflow:
-            by_workflow[one.workflow] = _default_branch(connection, repository, branch, one.workflow, now)
+        workflow = workflows[one.job]
+        if workflow not in by_workflow:
+            by_workflow[workflow] = _default_branch(connection, repository, branch, workflow, now)
         times, since = ci_failures.seen_before(connection, one)
-        judgement = standing_of(one.cluster, by_workflow[one.workflow], levels(one.workflow, one.name))
+        judgement = _judged(one, by_workflow[workflow], levels(workflow, one.name))
         url = jobs[one.job].url if one.job in jobs else ""
         found.append(
             Failure(
@@ -105,38 +115,98 @@ def _failures(
     return (*found, *(one for one in red_checks(current) if one.job not in told))
 
 
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """What the default branch fails with in one workflow. ``untold`` has an entry for each of its last runs, oldest first: the
+    names of the jobs that failed there with nothing told of why, None where the run failed and nothing at all is told."""
+
+    known: DefaultBranch
+    untold: tuple[AbstractSet[str] | None, ...]
+
+
+def _judged(one: ci_failures.Failure, branch: _Branch | None, flaky_level: int | None) -> Judgement:
+    """Whose a failure is. It is not called yours where a run of the default branch may have failed with the same: one of which
+    nothing is told, or in which the job of this name failed with nothing told of why."""
+    cluster = _signature(one)
+    judgement = standing_of(cluster, branch.known if branch else None, flaky_level)
+    if branch is None:
+        return judgement
+    hidden = [names is None or one.name in names for names in branch.untold]
+    if judgement.standing is Standing.YOURS and any(hidden):
+        return Judgement(
+            Standing.UNKNOWN,
+            f"why {sum(hidden)} of the last {len(hidden)} runs of the default branch failed is not known",
+        )
+    if judgement.standing is Standing.UNKNOWN and cluster in branch.known.recent and hidden[-1]:
+        return Judgement(
+            Standing.UNKNOWN,
+            "among the last runs of the default branch, but why the latest one failed is not known",
+        )
+    return judgement
+
+
+def _signature(one: ci_failures.Failure) -> str:
+    """The cluster of a failure, empty where no line of a log tells why: such a job is like no other. Of a run of which no job
+    ran it is the workflow's own."""
+    return one.cluster if one.evidence or _is_run(one) else ""
+
+
+def _is_run(one: ci_failures.Failure) -> bool:
+    """Whether it is a run of which no job ran, not a job."""
+    return one.job.startswith(f"{one.repository}/run/")
+
+
 def _default_branch(
     connection: Connection, repository: str, branch: str, workflow: str, now: int
-) -> DefaultBranch | None:
-    """What the last finished runs of the default branch failed with; None where none is known."""
-    if not branch:
-        return None
+) -> _Branch | None:
+    """What the last runs of the default branch that passed or failed ended with, in their last attempts; None where no such
+    run is known. ``workflow`` is its file where that was told, else its name."""
     runs = [
         one
         for one in ci_runs.attempts(connection, repository, now - 60 * DAY, branch=branch)
-        if one.workflow == workflow and one.is_last and one.is_finished and one.event != "pull_request"
+        if one.is_last
+        and one.conclusion in GREEN | RED
+        and is_on_default(one, branch)
+        and workflow_of(one).key == workflow
     ][-_RECENT_RUNS:]
     if not runs:
         return None
-    jobs = ci_runs.jobs(connection, repository, runs=[one.run for one in runs], only_red=True)
-    of_run: dict[int, set[str]] = {}
-    failed = {
-        one.job: one.cluster for one in ci_failures.failures(connection, jobs=[one.key for one in jobs])
-    }
-    for one in jobs:
-        if one.key in failed:
-            of_run.setdefault(one.run, set()).add(failed[one.key])
-    recent = {cluster for clusters in of_run.values() for cluster in clusters}
-    return DefaultBranch(frozenset(of_run.get(runs[-1].run, ())), frozenset(recent), len(runs))
+    last = {(one.run, one.number) for one in runs}
+    jobs_of: dict[int, list[tuple[str, str]]] = {}  # run -> (key, name) of the jobs that failed
+    for job in ci_runs.jobs(
+        connection, repository, runs=[run for run, _ in last], only_red=True, in_full=False
+    ):
+        if (job.run, job.attempt) in last:
+            jobs_of.setdefault(job.run, []).append((job.key, job.name))
+    keys = [one.key for one in runs] + [key for listed in jobs_of.values() for key, _ in listed]
+    explained = {one.job: one for one in ci_failures.failures(connection, jobs=keys)}
+    told = {key for key, one in explained.items() if one.evidence or one.category != "unknown"}
+    clusters: list[AbstractSet[str]] = []
+    untold: list[AbstractSet[str] | None] = []
+    for run in runs:
+        listed = jobs_of.get(run.run, [])
+        of_run = [run.key, *(key for key, _ in listed)]
+        clusters.append(_signatures(explained[key] for key in of_run if key in explained))
+        is_dark = run.conclusion in RED and told.isdisjoint(of_run)
+        untold.append(None if is_dark else {name for key, name in listed if key not in told})
+    recent = frozenset().union(*clusters)
+    return _Branch(DefaultBranch(clusters[-1], recent, len(runs)), tuple(untold))
+
+
+def _signatures(found: Iterable[ci_failures.Failure]) -> frozenset[str]:
+    return frozenset(filter(None, map(_signature, found)))
 
 
 def _flaky(connection: Connection, repository: str, now: int) -> Callable[[str, str], int | None]:
-    """How flaky a job is: 1 certain, 2 likely, 0 neither, None where nothing was measured."""
+    """How flaky a job is, by its workflow (the file where that was told, else the name) and its own name: 1 certain, 2 likely,
+    0 neither, None where no result of a job was measured."""
     told: CiHealth = health_between(connection, repository, now - DEFAULT_DAYS * DAY, now, now)
     known = {
-        (one.place, one.name): _LEVELS.get(one.level, 0) for one in told.flakiness.found if not one.is_cleared
+        (one.place, one.name): _LEVELS.get(one.level, 0)
+        for one in told.flakiness.found
+        if one.unit is Unit.JOB and not one.is_cleared
     }
-    is_measured = bool(told.flakiness.units)
+    is_measured = bool(told.flakiness.units.get(Unit.JOB))
 
     def level(workflow: str, name: str) -> int | None:
         return known.get((workflow, name), 0 if is_measured else None)

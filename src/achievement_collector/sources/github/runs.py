@@ -25,6 +25,7 @@ RERUN_DAYS = 30
 _DAY = 86_400
 _SETTLED = 600  # seconds after which no workflow run is expected to become visible any more
 _RECENT_DAYS = 7  # days that are looked at each time for runs that were run again
+_NOTED_EVERY = 3_600_000  # milliseconds
 _LOOK_BACK_EVERY = 6 * 3_600_000  # milliseconds between two looks at all of RERUN_DAYS
 
 
@@ -38,7 +39,8 @@ def workflow_runs(reading: Reading) -> Iterator[Step]:
     What was created long ago is read in windows of whole seconds that hold less than GitHub shows of one search, oldest
     first: everything before ``place["from"]`` (seconds since 1970) was read. What came after is one open search with its
     ETags. Runs that had not ended are asked about until they have (``place["unfinished"]``), and days before the
-    open search are looked at for old runs that were run again.
+    open search are looked at for old runs that were run again. ``place["read"]`` (milliseconds) is a moment up to which all was
+    read, noted once an hour.
 
     Raises :class:`OverflowRefused` where a single second holds too many.
     """
@@ -57,6 +59,9 @@ def workflow_runs(reading: Reading) -> Iterator[Step]:
     )
     yield from _run_again(reading)
     yield from _unfinished(reading)
+    if reading.now - place.get("read", 0) >= _NOTED_EVERY:
+        place["read"] = reading.now
+        yield Step([], place)
 
 
 def _runs(reading: Reading, created: str, etag: str | None = None) -> Answer | None:
