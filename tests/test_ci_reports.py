@@ -30,6 +30,7 @@ from achievement_collector.services.ci_failures import clusters_of, explain_fail
 from achievement_collector.services.ci_health import health_of
 from achievement_collector.services.quarterly_reports import quarterly_report
 from achievement_collector.services.reports import ci_report, list_reports, one_report
+from tests.serving import serving
 from tests.simulated_ci import DAY, REPOSITORY, TRUTH, simulated_month
 
 SETTINGS = Settings(database="unused")
@@ -514,6 +515,31 @@ def test_the_commands_of_ci(ledger: Ledger, tmp_path: Path) -> None:
     assert (
         json.loads(run("ci", "health", "--since", "2026-10-01", "--json").stdout)["repository"] == REPOSITORY
     )
+
+
+def test_the_api_tells_of_ci_and_of_reports(month: Ledger) -> None:
+    ci_report(month, SETTINGS, NOW, week="2026-W40")
+    with serving(month) as client:
+        client.app.state.own.clock = lambda: NOW  # type: ignore[attr-defined]
+        health = client.get("/ci/health", params={"repository": "acme/rocket"}).json()
+        assert health["repository"] == REPOSITORY
+        assert health == client.get("/ci/health").json()
+        clusters = client.get("/ci/failures", params={"category": "lint"}).json()
+        assert {one["category"] for one in clusters} == {"lint"}
+        number = clusters[0]["newest"]["job"].rpartition("/")[2]
+        assert client.get(f"/ci/failures/{number}").json()["cluster"] == clusters[0]["cluster"]
+        (listed,) = client.get("/reports", params={"repository": "acme/rocket", "kind": "weekly"}).json()
+        assert client.get("/reports", params={"repository": "acme/other"}).json() == []
+        assert client.get(f"/reports/{listed['key']}").json()["content_hash"] == listed["content_hash"]
+        for path, status in (
+            ("/ci/failures?category=tests", 400), ("/reports?kind=monthly", 400), ("/ci/failures/1", 404),
+            ("/reports/weekly/none", 404), ("/ci/health?repository=acme/other", 404), ("/ci/health?since=soon", 400),
+        ):  # fmt: skip
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["content-type"]) == (
+                status,
+                "application/problem+json",
+            ), path
 
 
 def test_jobs_of_green_runs_on_fixes_are_wanted(any_ledger: Ledger) -> None:

@@ -591,6 +591,40 @@ def test_a_log_that_may_not_be_written_yet_is_asked_for_later(
     assert logs_stored(ledger) == {11: "stored"}
 
 
+def test_logs_of_green_jobs_are_read_to_compare_them(
+    any_ledger: Ledger, github: FakeGitHub, client: GitHubClient
+) -> None:
+    """Of a job that failed, the newest three; of jobs that never failed, and of the distant past, none."""
+    for run in range(1, 7):
+        at = NOW - (60 - run) * DAY if run == 1 else NOW - (20 - run) * DAY
+        github.add_run(run, at, "failure")
+        github.add_job(run, 10 * run, "failure", log=b"red\n", name="red")
+        github.add_job(
+            run, 10 * run + 1, "failure" if run == 4 else "success", log=b"some\n", name="sometimes"
+        )
+        github.add_job(run, 10 * run + 2, "success", log=b"never\n", name="never")
+    sync(any_ledger, client)
+    known = logs_stored(any_ledger).keys()
+    assert known == {10, 20, 30, 40, 50, 60, 41} | {61, 51, 31}
+    github.add_run(7, NOW - HOUR, "failure")
+    github.add_job(7, 71, "success", log=b"some\n", name="sometimes")
+    sync(any_ledger, client, NOW + DAY)
+    assert logs_stored(any_ledger).keys() == known  # three are enough
+
+
+def test_how_far_the_list_of_runs_was_read_is_known(
+    any_ledger: Ledger, github: FakeGitHub, client: GitHubClient
+) -> None:
+    github.add_run(1, NOW - DAY)
+    sync(any_ledger, client)
+    with any_ledger.read() as connection:
+        assert stored.collected(connection, KEY) == (0, NOW * 1000)
+        assert stored.collected(connection, "github.com/acme/other") == (None, None)
+    sync(any_ledger, client, NOW + 2 * HOUR)
+    with any_ledger.read() as connection:
+        assert stored.collected(connection, KEY).end == (NOW + 2 * HOUR) * 1000
+
+
 def test_trouble_of_the_log_host_is_not_the_end_of_all(
     ledger: Ledger, github: FakeGitHub, client: GitHubClient, log_host: LogHost
 ) -> None:
