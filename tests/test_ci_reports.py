@@ -103,6 +103,7 @@ def collected(ledger: Ledger, begun: int, read: int) -> None:
 
 
 NOW = TRUTH.until + 3 * DAY
+BEGINNING_OF_2027 = 1_798_761_600_000
 
 
 def test_the_health_of_what_is_stored_is_that_of_the_month(month: Ledger) -> None:
@@ -223,6 +224,9 @@ def test_a_quarter_joins_milestones_and_ci(
     told = quarterly_report(month, SETTINGS, NOW, quarter="Q4-2026")
     assert (told["quarter"], told["is_frozen"], told["is_complete"]) == ("Q4-2026", False, False)
     (ci,) = told["ci"]
+    assert ci["missing"] == ["nothing later than 2026-10-29T00:00:00Z was collected"]
+    early = quarterly_report(month, SETTINGS, BEGINNING_OF_2027 + DAY, quarter="Q4-2026")
+    assert (early["is_frozen"], early["is_complete"]) == (False, True)  # the last weeks of CI were not read
     assert (ci["repository"], ci["pass_rate"]["first"]["n"] > 100) == (REPOSITORY, True)
     done = quarterly_report(month, SETTINGS, NOW + 90 * DAY, quarter="Q4-2026")
     assert done["is_frozen"]

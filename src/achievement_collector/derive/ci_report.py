@@ -80,12 +80,17 @@ class Coverage(NamedTuple):
         told += [f"{number} {what}{'s' if number > 1 else ''} {so}" for number, what, so in waits if number]
         return told
 
+    def is_awaited(self, period: Period) -> bool:
+        """Whether more of the period may still be read."""
+        waits = self.unfinished or self.jobs_waiting or self.logs_waiting
+        return bool(waits) or self.end is None or self.end < period.until
+
     def may_be_frozen(self, period: Period, now: int) -> bool:
         """Whether a report of the period will not be bettered: everything was read, or was waited for long enough
         (:data:`PATIENCE`). One that was not collected from its begin past its end never is."""
         if now < period.until or not self.covers(period):
             return False
-        return now >= period.until + PATIENCE or not self.missing(period)
+        return now >= period.until + PATIENCE or not self.is_awaited(period)
 
 
 PATIENCE = 14 * 86_400_000

@@ -113,13 +113,15 @@ def _slips(data: Data) -> list[Section]:
 
 
 def _ci(told: Data) -> Section:
-    lines = (
+    lines = [
         ("pass rate, first attempts", rate_in_words(told["pass_rate"]["first"])),
         ("pass rate, final attempts", rate_in_words(told["pass_rate"]["final"])),
         ("time to green", _to_green(told["time_to_green"])),
         ("trend", told["trend"]["text"] if told["trend"] else "not measured"),
         ("auto-fix success rate", rate_in_words(told["auto_fix_success_rate"])),
-    )
+    ]
+    if told["missing"]:
+        lines.append(("not known", "; ".join(told["missing"])))
     title = f"CI of {one_line(told['repository'], _TITLE)}"
     return Section("details", title, details=tuple(Detail(name, one_line(text)) for name, text in lines))
 

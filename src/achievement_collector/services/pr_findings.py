@@ -118,10 +118,12 @@ def _failures(
 @dataclass(frozen=True, slots=True)
 class _Branch:
     """What the default branch fails with in one workflow. ``untold`` has an entry for each of its last runs, oldest first: the
-    names of the jobs that failed there with nothing told of why, None where the run failed and nothing at all is told."""
+    names of the jobs that failed there with nothing told of why, None where the run failed and nothing at all is told.
+    ``tried_again`` are signatures of attempts of these runs before the last one, and of no last one."""
 
     known: DefaultBranch
     untold: tuple[AbstractSet[str] | None, ...]
+    tried_again: AbstractSet[str] = frozenset()
 
 
 def _judged(one: ci_failures.Failure, branch: _Branch | None, flaky_level: int | None) -> Judgement:
@@ -131,6 +133,11 @@ def _judged(one: ci_failures.Failure, branch: _Branch | None, flaky_level: int |
     judgement = standing_of(cluster, branch.known if branch else None, flaky_level)
     if branch is None:
         return judgement
+    if judgement.standing is Standing.YOURS and cluster in branch.tried_again:
+        told = (
+            "in one of the last runs of the default branch too, which was then run again and did not fail so"
+        )
+        return Judgement(Standing.UNKNOWN, told)
     hidden = [names is None or one.name in names for names in branch.untold]
     if judgement.standing is Standing.YOURS and any(hidden):
         return Judgement(
@@ -172,13 +179,16 @@ def _default_branch(
     if not runs:
         return None
     last = {(one.run, one.number) for one in runs}
+    again: list[str] = []  # keys of jobs that failed in an attempt before the last
     jobs_of: dict[int, list[tuple[str, str]]] = {}  # run -> (key, name) of the jobs that failed
     for job in ci_runs.jobs(
         connection, repository, runs=[run for run, _ in last], only_red=True, in_full=False
     ):
         if (job.run, job.attempt) in last:
             jobs_of.setdefault(job.run, []).append((job.key, job.name))
-    keys = [one.key for one in runs] + [key for listed in jobs_of.values() for key, _ in listed]
+        else:
+            again.append(job.key)
+    keys = [*again, *(one.key for one in runs)] + [key for listed in jobs_of.values() for key, _ in listed]
     explained = {one.job: one for one in ci_failures.failures(connection, jobs=keys)}
     told = {key for key, one in explained.items() if one.evidence or one.category != "unknown"}
     clusters: list[AbstractSet[str]] = []
@@ -190,7 +200,8 @@ def _default_branch(
         is_dark = run.conclusion in RED and told.isdisjoint(of_run)
         untold.append(None if is_dark else {name for key, name in listed if key not in told})
     recent = frozenset().union(*clusters)
-    return _Branch(DefaultBranch(clusters[-1], recent, len(runs)), tuple(untold))
+    tried_again = _signatures(explained[key] for key in again if key in explained)
+    return _Branch(DefaultBranch(clusters[-1], recent, len(runs)), tuple(untold), tried_again - recent)
 
 
 def _signatures(found: Iterable[ci_failures.Failure]) -> frozenset[str]:

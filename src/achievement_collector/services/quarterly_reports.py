@@ -9,6 +9,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.ci_health.summary import health_data
+from achievement_collector.derive.ci_report import PATIENCE, Period
 from achievement_collector.derive.epics import iso
 from achievement_collector.derive.quarters import (
     LISTS,
@@ -25,6 +26,7 @@ from achievement_collector.ledger import reports as stored
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_health import health_between, repository_of
 from achievement_collector.services.milestone_work import Gathered
+from achievement_collector.services.reports import coverage_of
 from achievement_collector.services.roadmap import load_plan, quarter_delivery
 
 SCHEMA_VERSION = 2
@@ -35,7 +37,7 @@ def quarterly_report(
 ) -> dict[str, Any]:
     """The report of a quarter (``Q4-2026``; None for the newest that is over): what became of its milestones by their frozen
     snapshots, how their targets moved, how many of their issues were closed in a week, and CI of ``repository``, or of every
-    repository with runs in the quarter. Frozen when the quarter is over.
+    repository with runs in the quarter. Frozen when the quarter is over and its CI was read, or :data:`PATIENCE` later.
 
     Milestones are those of the whole roadmap: a repository narrows CI alone. Raises :class:`CollectorError` for what names no
     quarter, or one that has not begun.
@@ -52,7 +54,7 @@ def quarterly_report(
     delivery = delivery_data(quarter_delivery(ledger, plan, chosen.name, now))
     with ledger.read() as connection:
         places = [place] if place else ci_runs.repositories_with_runs(connection)
-        ci = [told for one in places if (told := _ci(connection, one, since, min(until, now), now))]
+        ci = [told for one in places if (told := _ci(connection, one, since, until, now))]
         slips = _slips(connection, chosen, delivery)
         pace = _velocity(connection, plan, chosen, now)
     data = {
@@ -61,7 +63,7 @@ def quarterly_report(
         "is_complete": now >= until, "milestones": delivery, "milestones_of": "the whole roadmap", "slips": slips,
         "velocity": pace, "ci": ci, "ci_told": "" if ci else "not measured: no run of CI is known in the quarter",
     }  # fmt: skip
-    if now < until:
+    if now < until or (now < until + PATIENCE and any(one["is_awaited"] for one in ci)):
         return {**data, "is_frozen": False}
     with ledger.write() as connection:
         data = stored.freeze(connection, key, "quarterly", place, since, until, data, now).data
@@ -111,13 +113,16 @@ def _ci(connection: Connection, place: str, since: int, until: int, now: int) ->
 
     if not ci_runs.counts(connection, place, since, until).attempts:
         return None
-    told = health_data(health_between(connection, place, since, until, now))
+    told = health_data(health_between(connection, place, since, min(until, now), now))
     overall = next(one for one in told["pass_rates"] if one["kind"] == "overall")
+    period, coverage = Period(since, until), coverage_of(connection, place, since, until)
     return {
         "repository": place,
+        "missing": coverage.missing(period),
+        "is_awaited": coverage.is_awaited(period),
         "pass_rate": {name: overall[name] for name in ("first", "final", "flake_tax")},
         "time_to_green": told["time_to_green"]["headline"],
         "trend": next((one for one in told["trends"] if one["kind"] == "overall"), None),
-        "auto_fix_success_rate": fix_rate_data(connection, place, since, until),
+        "auto_fix_success_rate": fix_rate_data(connection, place, since, min(until, now)),
         "definitions": told["definitions"],
     }

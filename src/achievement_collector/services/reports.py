@@ -59,7 +59,7 @@ def ci_report(
             return _with_comparison(ledger, place, period, found.data, is_frozen=True)
     explain_failures(ledger, settings, now, repository=place)
     with ledger.read() as connection:
-        coverage = _coverage(connection, place, period)
+        coverage = coverage_of(connection, place, period.since, period.until)
         data = _made(connection, settings, place, period, now, coverage)
     if freezes and period.week and coverage.may_be_frozen(period, now):
         key = f"weekly/{place}/{period.week}"
@@ -94,8 +94,9 @@ def _frozen_week(connection: Connection, place: str, week: str) -> stored.Frozen
     return next((one for one in found if one is not None), None)
 
 
-def _coverage(connection: Connection, place: str, period: Period) -> Coverage:
-    counts = ci_runs.counts(connection, place, period.since, period.until)
+def coverage_of(connection: Connection, place: str, since: int, until: int) -> Coverage:
+    """How much of a repository's CI in a period is known."""
+    counts = ci_runs.counts(connection, place, since, until)
     known = ci_runs.collected(connection, place)
     return Coverage(known.begin, known.end, counts.unfinished, counts.jobs_waiting, counts.logs_waiting)
 
