@@ -285,6 +285,17 @@ def test_a_renamed_repository_keeps_its_reports(month: Ledger) -> None:
         list_reports(month, "monthly")
 
 
+def test_a_quarter_of_which_nothing_is_known_is_not_frozen(
+    any_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = quarterly_report(any_ledger, SETTINGS, NOW)
+    assert (told["quarter"], told["is_frozen"], told["is_complete"]) == ("Q3-2026", False, True)
+    assert "a draft" in render_report(told, "markdown").decode()
+    stored(any_ledger, [attempt(1, TRUTH.since, "success")], [])  # CI of then was read later
+    assert quarterly_report(any_ledger, SETTINGS, NOW)["is_frozen"]
+
+
 def test_a_quarter_tells_its_milestones(
     any_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,14 +17,14 @@ _LISTS = (
     ("moved_out", "Moved out", "Of those carried over: their target is a later quarter now."),
     ("added_later", "Added later", "Came into the quarter after it had begun."),
     ("dropped", "Given up", "Planned when the quarter began, and given up in it."),
-    ("worked_on", "Worked on", "Had a target, a completion or closed issues in the quarter."),
+    ("worked_on", "All of the quarter", "Had a target, a completion or closed issues in the quarter."),
 )
 _TITLE = 100
 
 
 def quarterly_document(data: Data) -> Document:
     period = data["analysis_period"]
-    state = "frozen" if data.get("is_frozen") else "not over"
+    state = "frozen" if data.get("is_frozen") else "a draft" if data["is_complete"] else "not over"
     sections = [_in_short(data), *_milestones(data["milestones"]), *_slips(data)]
     sections += [_ci(one) for one in data["ci"]] or [Section("text", "CI", lines=(data["ci_told"],))]
     return Document(

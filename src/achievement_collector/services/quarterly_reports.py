@@ -63,7 +63,8 @@ def quarterly_report(
         "is_complete": now >= until, "milestones": delivery, "milestones_of": "the whole roadmap", "slips": slips,
         "velocity": pace, "ci": ci, "ci_told": "" if ci else "not measured: no run of CI is known in the quarter",
     }  # fmt: skip
-    if now < until or (now < until + PATIENCE and any(one["is_awaited"] for one in ci)):
+    tells_nothing = not ci and delivery["snapshots"] == [None, None]
+    if tells_nothing or now < until or (now < until + PATIENCE and any(one["is_awaited"] for one in ci)):
         return {**data, "is_frozen": False}
     with ledger.write() as connection:
         data = stored.freeze(connection, key, "quarterly", place, since, until, data, now).data
