@@ -1428,9 +1428,9 @@ def test_setup_and_sync_as_a_user_runs_them(monkeypatch: pytest.MonkeyPatch, com
     assert made.exit_code == 0, made.output
     assert f"NOTION_ROADMAP_DB_ID={fake.databases()[1].id}" in made.output
     assert json.loads(run("setup", "--check", "--json").output)["ready"] is True
-    monkeypatch.setattr(service, "contents", lambda *_: Contents())
+    monkeypatch.setattr(service, "contents", lambda *_, **_more: Contents())
     assert "no report and no milestone" in run("sync").output
-    monkeypatch.setattr(service, "contents", lambda *_: ALL)
+    monkeypatch.setattr(service, "contents", lambda *_, **_more: ALL)
     dry = run("sync", "--dry-run")
     assert dry.exit_code == 0
     assert 'create roadmap Stage 7.3: name "Stage 7.3"' in dry.output
@@ -1439,7 +1439,7 @@ def test_setup_and_sync_as_a_user_runs_them(monkeypatch: pytest.MonkeyPatch, com
     assert type(run("sync", "--expect", "0" * 16).exception) is NotionError
     done = run("sync", "--expect", planned)
     assert done.exit_code == 0, done.output
-    assert "3 created, 0 updated, 1 texts written" in done.output
+    assert "3 created, 0 updated, 1 text written" in done.output
     assert "up to date, nothing written" in run("sync").output
     assert run("sync", "--dry-run").output.strip() == "nothing to write"
     fake.person_sets(row_id(fake, "Stage 7.3"), {"📊 Progress": {"number": 1}})

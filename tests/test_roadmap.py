@@ -666,6 +666,13 @@ def test_runs_that_nothing_ties_to_a_milestone_are_said_to_be_those_of_the_repos
     told = one_of(any_ledger, "Stage 7.3")
     assert "REPOSITORY-WIDE" in told["runs"]["about"]
     assert "REPOSITORY-WIDE" in told["readiness"]["parts"][0]["told"]
+    # and what is not its own has no points: nobody began it
+    assert [one["points"] for one in told["readiness"]["parts"]] == [0] * 4
+    assert (told["readiness"]["points"], told["readiness"]["measurable"]) == (None, 0)
+    hear(any_ledger, opened(42, branch="feature/stage-7-3"))
+    begun = one_of(any_ledger, "Stage 7.3")
+    assert parts(begun)["pass_rate"] == ("unknown", 0, 12)  # no run is of the milestone yet
+    assert parts(begun)["critical_workflows"] == ("earned", 30, 1)
 
 
 def test_runs_of_the_default_branch_count_from_the_first_merge_on(any_ledger: Ledger) -> None:
@@ -745,7 +752,7 @@ def test_a_rerun_that_is_not_over_leaves_its_run_without_a_final_attempt(any_led
 
 def test_critical_workflows_are_those_listed_else_those_of_the_default_branch(any_ledger: Ledger) -> None:
     hear(
-        any_ledger, *github_milestone(3, "Stage 7.3"),
+        any_ledger, *github_milestone(3, "Stage 7.3"), opened(42, branch="feature/stage-7-3"),
         ci_run(1, "failure", NOW - 5 * DAY), ci_run(2, "success", NOW - 4 * DAY), ci_run(3, "cancelled", NOW - 3 * DAY),
         ci_run(4, "failure", NOW - 2 * DAY, workflow="Nightly"),
         ci_run(5, "failure", NOW - 20 * DAY, workflow="Old"),
@@ -897,7 +904,11 @@ def test_a_forecast_stands_beside_the_score_with_its_back_test(ledger: Ledger) -
     assert told["draws"] == 10_000
     assert "not enough data" in told["back_test"]["told"]
     assert one_of(ledger, "Stage 7.3", now=NOW + 1)["forecast"] == told  # reproducible
-    hear(ledger, *(ci_run(i, "failure", NOW - i * HOUR) for i in range(1, 20)))
+    hear(
+        ledger,
+        opened(42, branch="feature/stage-7-3"),
+        *(ci_run(i, "failure", NOW - i * HOUR) for i in range(1, 20)),
+    )
     after = one_of(ledger, "Stage 7.3")
     assert after["forecast"] == told  # CI is a risk, never progress
     assert after["risks"]

@@ -6,6 +6,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,12 +51,17 @@ from achievement_collector.derive.sync_plan import (
     plan,
 )
 from achievement_collector.errors import ConfigurationError
+from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import syncing
+from achievement_collector.ledger.entities import take_in
+from achievement_collector.ledger.roadmap import statements
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.publish.github.client import GitHubWriter
 from achievement_collector.publish.github.issues import change, creation, item_of, joined_text, split_text
 from achievement_collector.publish.notion.client import NotionClient
-from achievement_collector.services.notion import create_databases
+from achievement_collector.publish.notion.plan import RoadmapRow
+from achievement_collector.services.notion import Contents, create_databases, publish
+from achievement_collector.services.roadmap import load_plan, roadmap_status
 from achievement_collector.services.two_way.passes import GRACE, LEASE, Exit, Pass, SyncError, run_pass
 from achievement_collector.services.two_way.ports import RefusedError, Sweep, UncertainError
 from achievement_collector.services.two_way.running import (
@@ -139,7 +145,10 @@ def test_a_side_is_compared_with_what_it_had_itself() -> None:
         (NOT_PLANNED, COMPLETED, Agreed(NOT_PLANNED, PLANNED), ((G, COMPLETED),)),
         # a status of people's own is left alone
         (OPEN, "Review", Agreed(OPEN, PLANNED), ()),
+        # nothing in Notion claims no more than open does, and nothing is made up for it
         (OPEN, None, Agreed(OPEN, PLANNED), ()),
+        (OPEN, None, None, ()),
+        (OPEN, None, Agreed(COMPLETED, None), ()),
     ],
 )
 def test_statuses_are_compared_as_far_as_both_sides_know_them(
@@ -853,7 +862,7 @@ def test_from_one_place_to_the_other_and_back(places: Places) -> None:
     assert (milestone["📆 Target Date"], milestone["📝 Notes"], milestone["✅ Status"]) == (
         "2026-12-24",
         "Do it",
-        "Planned",
+        None,
     )
     made = github.milestones[2]
     assert (made["title"], made["due_on"]) == ("Thought of in Notion", "2027-01-02T08:00:00Z")
@@ -1158,3 +1167,131 @@ def test_no_secret_is_told(
     monkeypatch.delenv("GITHUB_REPOSITORY")
     assert "GITHUB_REPOSITORY" in program("two-way").output
     assert places.counts[0] == 0
+
+
+# --- together with what is published -----------------------------------------------------------------
+
+
+def published(places: Places, *rows: RoadmapRow) -> None:
+    publish(places.ledger, places.settings, Contents((), rows), places.clock, client=places.notion_client())
+
+
+def stated(places: Places, name: str) -> str | None:
+    found = roadmap_status(places.ledger, load_plan(), places.clock())["milestones"]
+    value = next(one for one in found if name in (one["title"], one["key"]))["status"]["value"]
+    return None if value is None else str(value)
+
+
+def test_rows_without_a_partner_are_no_strangers(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each was told of as the copy of another item, in every run."""
+    monkeypatch.chdir(tmp_path)
+    published(places, RoadmapRow("billing", "Billing"), RoadmapRow("linear/1", "From Linear"))
+    places.add_row("Odd", **{"Sync Key": text("somebody's own")})
+    for _ in range(2):
+        done = places.sync()
+        assert done.writes == 0
+        assert [one for one in done.notes if "published from here" in one] == [
+            "Notion: 2 rows show milestones that this repository does not have; published from here, and not synchronised"
+        ]
+        assert not [one for one in done.notes if "Billing" in one or "Linear" in one]
+        assert [one for one in done.notes if "Odd" in one]
+
+
+def test_a_row_of_a_milestone_that_the_roadmap_joins_is_taken_over(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The row bore the file's id, and a second one of the same milestone was made."""
+    monkeypatch.chdir(tmp_path)
+    number = places.github.person_adds_milestone("Stage 7.3")
+    key = f"127.0.0.1/acme/rocket/milestone/{number}"
+    (tmp_path / "roadmap.yaml").write_text(
+        f"milestones:\n  - id: s73\n    title: Stage 7.3\n    github: ['{key}']\n"
+    )
+    published(places, RoadmapRow("s73", "Stage 7.3"))
+    done = places.sync()
+    assert (done.linked, done.created[N], done.exit) == (1, 0, Exit.CLEAN)
+    assert len(places.notion.rows(places.source)) == 1
+    assert places.row("Stage 7.3")[1]["Sync Key"] == key
+    assert places.sync().writes == 0
+
+
+def test_an_unlinked_row_is_known_under_the_new_name_of_its_repository(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    number = places.github.person_adds_milestone("Stage 7")
+    published(places, RoadmapRow(f"127.0.0.1/acme/old/milestone/{number}", "Stage 7"))
+    with places.ledger.write() as connection:
+        moved = Observation(Kind.REPOSITORY, "127.0.0.1/acme/old", 1, {"moved_to": "127.0.0.1/acme/rocket"})
+        take_in(connection, [moved], 1)
+    done = places.sync()
+    assert (done.linked, done.created[N]) == (1, 0)
+    assert sync_keys(places.ledger, "127.0.0.1/acme/rocket").keys() == {
+        f"127.0.0.1/acme/rocket/milestone/{number}"
+    }
+
+
+def test_nothing_is_made_up_for_an_empty_status_and_what_people_set_reaches_the_roadmap(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    number = places.github.person_adds_milestone("Stage 7")
+    key = f"127.0.0.1/acme/rocket/milestone/{number}"
+    with places.ledger.write() as connection:
+        told = {"name": "Stage 7", "state": "open", "number": number}
+        take_in(connection, [Observation(Kind.MILESTONE, key, 1, told, "127.0.0.1/acme/rocket")], 1)
+    places.sync()
+    page, values = places.row("Stage 7")
+    assert values["✅ Status"] is None
+    assert stated(places, key) is None
+    places.notion.person_sets(page, {"✅ Status": {"select": {"name": "Planned"}}})
+    places.sync(is_dry=True)
+    assert stated(places, key) is None
+    assert places.sync().exit is Exit.CLEAN
+    assert stated(places, key) == "Planned"
+    places.notion.person_sets(page, {"✅ Status": {"select": {"name": "Blocked"}}})
+    places.sync()
+    assert stated(places, key) == "Blocked"
+    # closed on GitHub: Notion shows it, and says nothing of its own any more
+    places.github.person_edits_milestone(number, state="closed")
+    places.sync()
+    assert places.row("Stage 7")[1]["✅ Status"] == "Completed"
+    assert (
+        stated(places, key) is None
+    )  # the ledger has not heard of the close yet, and Notion's word is taken back
+    places.notion.person_sets(page, {"✅ Status": {"select": {"name": "In Progress"}}})
+    places.sync()
+    assert stated(places, key) == "In Progress"
+    places.notion.person_sets(page, {"✅ Status": {"select": None}})
+    places.sync()
+    assert stated(places, key) is None
+    assert places.sync().writes == 0
+
+
+def test_a_status_of_a_row_without_a_partner_reaches_the_roadmap_too(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "roadmap.yaml").write_text("milestones:\n  - id: billing\n    title: Billing\n")
+    published(places, RoadmapRow("billing", "Billing"))
+    places.sync()
+    assert stated(places, "billing") is None
+    page, _ = places.row("Billing")
+    places.notion.person_sets(page, {"✅ Status": {"select": {"name": "In Progress"}}})
+    places.sync()
+    assert stated(places, "billing") == "In Progress"
+
+
+def test_what_this_program_published_is_no_word_of_people(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    number = places.github.person_adds_milestone("Stage 7")
+    key = f"127.0.0.1/acme/rocket/milestone/{number}"
+    published(places, RoadmapRow(key, "Stage 7", status="In Progress"))
+    assert places.sync().linked == 1
+    places.sync()
+    with places.ledger.read() as connection:
+        assert statements(connection) == {}

@@ -381,16 +381,18 @@ def test_hostile_values_stay_values(play: Player, hostile: str) -> None:
     report = play(_REPORT, _DISPATCH, since=hostile)
     assert report.failed
     assert not report.of("achievement-collector", "ci")
-    for milestone in (play(_NOTION, _DISPATCH, milestone=hostile), _detected(play, hostile)):
+    by_hand, by_merge = play(_NOTION, _DISPATCH, milestone=hostile), _detected(play, hostile)
+    for milestone, told in ((by_hand, hostile[:200]), (by_merge, hostile)):
         assert not milestone.failed, milestone.output
         (synced,) = milestone.of("achievement-collector", "notion", "sync")
-        assert synced[3:] == [f"--milestone={hostile[:200]}"]
+        assert synced[3:] == [f"--milestone={told}"]
     assert "::error::pwned" not in played.output
 
 
 def _detected(play: Player, milestone: str) -> Played:
     play.merged = ("12\n", 0)
-    play.says["roadmap detect"] = (json.dumps({"milestone": milestone}), 0)
+    told = {"milestone": "its title", "key": milestone, "is_on_roadmap": True}
+    play.says["roadmap detect"] = (json.dumps(told), 0)
     return play(_NOTION, _push())
 
 
@@ -471,7 +473,11 @@ def test_a_merge_syncs_the_milestone_of_its_pull_request(play: Player) -> None:
         (("", 0), ("", 0)),  # pushed without a pull request
         (("", 1), ("", 0)),  # GitHub is in trouble
         (("not a number\n", 0), ("", 0)),
-        (("12\n", 0), ('{"milestone": null}', 0)),
+        (("12\n", 0), ('{"milestone": null, "key": null, "is_on_roadmap": false}', 0)),
+        (
+            ("12\n", 0),
+            ('{"milestone": "Stage 9", "key": null, "is_on_roadmap": false}', 0),
+        ),  # no one planned it
         (("12\n", 0), ("", 2)),
     ],
 )

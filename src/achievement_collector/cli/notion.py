@@ -99,7 +99,7 @@ def sync(
 
     in_force = options.settings(database)
     ledger = options.open_existing(database)
-    found = contents(ledger, in_force, milestone, now_ms())
+    found = contents(ledger, in_force, milestone, now_ms(), freezes=not dry_run)
     if not found.reports and not found.rows:
         typer.echo("there is no report and no milestone to show in Notion yet")
         return
@@ -169,11 +169,13 @@ def published_in_words(done: Published) -> list[str]:
 
 
 def _outcome_in_words(outcome: Outcome, done: Published) -> list[str]:
+    from achievement_collector.present.wording import plural
+
     lines = [f"failed: {name}: {why}" for name, why in outcome.failed]
     lines += [f"stopped: {outcome.stopped}"] if outcome.stopped else []
     lines.append(
-        f"Notion: {outcome.created} created, {outcome.updated} updated, {outcome.texts} texts written, "
-        f"{done.requests} requests"
+        f"Notion: {outcome.created} created, {outcome.updated} updated, "
+        f"{plural(outcome.texts, 'text')} written, {plural(done.requests, 'request')}"
         if done.writes or not outcome.is_whole
         else f"Notion: up to date, nothing written, {done.requests} requests"
     )

@@ -33,7 +33,9 @@ def week_named(text: str) -> Period | None:
     try:
         if "W" in text.upper():
             year, _, number = text.upper().partition("-W")
-            return _week(date.fromisocalendar(int(year), int(number), 1), f"{int(year):04d}-W{int(number):02d}")
+            return _week(
+                date.fromisocalendar(int(year), int(number), 1), f"{int(year):04d}-W{int(number):02d}"
+            )
         return week_of(date.fromisoformat(text))
     except (ValueError, OverflowError):
         return None

@@ -183,15 +183,16 @@ def on_github(rule: Rule, notion: Value, *, is_fine: bool) -> Value:
 def on_notion(rule: Rule, github: Value, present: Value) -> Value:
     """GitHub's value as Notion is to show it, where it shows ``present`` now.
 
-    "Open" says no more than that work is not done, so it agrees with every such status and else becomes Planned, the word that
-    claims least; "Not planned" leaves the status as it is, since none of the four means it.
+    "Open" says no more than that work is not done, so it agrees with every such status and with none at all, and where Notion
+    says otherwise it becomes Planned, the word that claims least; "Not planned" leaves the status as it is, since none of the
+    four means it.
     """
     if rule.kind is not FieldKind.STATUS:
         return github
     if github == NOT_PLANNED:
         return present
     if github in (PLANNED, OPEN):
-        return present if github == OPEN and present in _UNDER_WAY else PLANNED
+        return present if github == OPEN and present in (*_UNDER_WAY, None) else PLANNED
     return github
 
 
@@ -199,7 +200,7 @@ def agree(rule: Rule, github: Value, notion: Value, *, is_fine: bool) -> bool:
     """Whether two values say the same, as far as both sides can say it."""
     if rule.kind is FieldKind.STATUS:
         if notion is None:
-            return github == NOT_PLANNED
+            return github in (NOT_PLANNED, OPEN)
         return on_github(rule, notion, is_fine=is_fine) == github or on_notion(rule, github, notion) == notion
     return _same(rule, github, notion)
 
@@ -264,6 +265,12 @@ def _carried(
     target = source.other
     if target is Side.GITHUB:
         wanted = on_github(rule, values[source], is_fine=is_fine)
+        if (
+            rule.kind is FieldKind.STATUS
+            and wanted is None
+            and agree(rule, values[target], values[source], is_fine=is_fine)
+        ):
+            return Outcome(Action.AGREE, "both sides say the same")
         if rule.kind is FieldKind.STATUS and wanted is None:
             # an unknown word claims nothing that GitHub could show, and an empty one least of all
             return Outcome(

@@ -34,7 +34,7 @@ class State(StrEnum):
 
 class PassRate(NamedTuple):
     """Green runs among the ``n`` that were green or red. ``about`` says which runs these are, ``since`` and ``until``
-    (ISO days) when they ran; ``beside`` is more about them."""
+    (ISO days) when they ran; ``beside`` is more about them. Runs that are not the milestone's own earn nothing."""
 
     green: int
     n: int
@@ -43,6 +43,7 @@ class PassRate(NamedTuple):
     until: str = ""
     links: tuple[str, ...] = ()
     beside: str = ""
+    is_own: bool = True
 
 
 class Fixes(NamedTuple):
@@ -78,7 +79,8 @@ class LinkedPull(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class ReadinessInputs:
     """What was measured; None and empty mean that it was not. ``critical_basis`` says why these workflows are critical;
-    ``withdrawn`` counts the pull requests that were closed without a merge, which are in no part."""
+    ``withdrawn`` counts the pull requests that were closed without a merge, which are in no part. ``is_repository_wide`` says
+    that neither a run nor a pull request is tied to the milestone: what CI tells is then told, and has no points."""
 
     pass_rate: PassRate | None = None
     fixes: Fixes | None = None
@@ -86,6 +88,7 @@ class ReadinessInputs:
     critical_basis: str = ""
     pulls: tuple[LinkedPull, ...] = ()
     withdrawn: int = 0
+    is_repository_wide: bool = False
 
 
 class Part(NamedTuple):
@@ -105,9 +108,11 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """The score: ``points`` of 100, of which ``measurable`` could be had by what was measured."""
+    """The score: ``points`` of 100, of which ``measurable`` could be had by what was measured. ``is_repository_wide`` as the
+    inputs have it."""
 
     parts: tuple[Part, ...]
+    is_repository_wide: bool = False
 
     @property
     def points(self) -> int:
@@ -132,9 +137,22 @@ def _brief(one: Part) -> str:
 
 def readiness(inputs: ReadinessInputs) -> Readiness:
     """The four parts by what was measured."""
-    return Readiness(
-        (_pass_rate(inputs.pass_rate), _fixes(inputs.fixes), _critical(inputs), _delivered(inputs))
-    )
+    rate, *others = _pass_rate(inputs.pass_rate), _fixes(inputs.fixes), _critical(inputs)
+    if inputs.pass_rate is not None and not inputs.pass_rate.is_own:
+        rate = _not_its_own(rate)
+    if inputs.is_repository_wide:
+        others = [_not_its_own(one) for one in others]
+    return Readiness((rate, *others, _delivered(inputs)), inputs.is_repository_wide)
+
+
+def _not_its_own(part: Part) -> Part:
+    """What is known of the repository alone, as a part of a milestone: told, and neither a value nor points of it."""
+    if part.state is State.UNKNOWN:
+        return part
+    told = f"not measured of the milestone; {part.told}"
+    if "REPOSITORY-WIDE" not in told:
+        told += ", REPOSITORY-WIDE: no run and no pull request is tied to the milestone"
+    return part._replace(points=0, state=State.UNKNOWN, value=None, told=told)
 
 
 # --- the parts ---------------------------------------------------------------------------------------
@@ -169,6 +187,7 @@ def _fixes(fixes: Fixes | None) -> Part:
     earned = fixes.verified * 100 > FIXES_ABOVE * fixes.attempted
     window = (fixes.since, fixes.until) if fixes.since or fixes.until else None
     told = f"{percent(value)}, {fixes.verified}/{fixes.attempted} attempts verified"
+    told += f", made since {fixes.since}" if fixes.since else ""
     return _judged(name, title, most, earned, value, fixes.attempted, told, window, fixes.links[:_MOST_LINKS])
 
 
@@ -284,6 +303,7 @@ def readiness_data(found: Readiness) -> dict[str, Any]:
         "measurable": found.measurable,
         "most": 100,
         "told": found.told,
+        "is_repository_wide": found.is_repository_wide,
         "parts": [
             {
                 "name": one.name, "title": one.title, "points": one.points, "most": one.most, "state": one.state.value,

@@ -100,13 +100,17 @@ class View:
 @dataclass(frozen=True, slots=True)
 class Known:
     """What is remembered: links, agreed values, people's decisions; ``parked`` are fingerprints of writes that were refused,
-    ``busy`` the keys with a write of which it is not known yet whether it arrived."""
+    ``busy`` the keys with a write of which it is not known yet whether it arrived. ``published`` are the keys of rows that this
+    program publishes by itself, ``aliases`` those of them that stand for another key: of a repository under its former name,
+    or of what roadmap.yaml says to be a milestone of GitHub."""
 
     links: tuple[Link, ...] = ()
     bases: Mapping[tuple[str, str], Agreed] = field(default_factory=dict)
     decisions: Mapping[tuple[str, str], Decision] = field(default_factory=dict)
     parked: frozenset[str] = frozenset()
     busy: frozenset[str] = frozenset()
+    published: frozenset[str] = frozenset()
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,13 +287,16 @@ class _Planner:
         for side in Side:
             for item in self._items(side):
                 if (side, item.id) not in linked and not item.gone:
-                    key = item.key or item.own_key
+                    key = self._key(item) or item.own_key
                     found.setdefault(key, {}).setdefault(side, []).append(item)
         made = []
         for key, sides in sorted(found.items()):
             if key in keys or key in self.known.busy:
                 continue
-            mine = {side: self._original(key, items) for side, items in sides.items()}
+            mine = {
+                side: self._original(key, [one for one in items if one.key == key] or items)
+                for side, items in sides.items()
+            }
             one, other = mine.get(Side.GITHUB), mine.get(Side.NOTION)
             if one is not None and other is not None:
                 link = Link(key, one.id, other.id, one.kind)
@@ -310,7 +317,9 @@ class _Planner:
         for side in Side:
             for item in self._items(side):
                 title = str(item.values.get("title") or "").casefold()
-                is_free = (side, item.id) not in linked and item.key in ("", item.own_key) and not item.gone
+                is_free = (
+                    (side, item.id) not in linked and self._key(item) in ("", item.own_key) and not item.gone
+                )
                 if title and is_free and item.own_key not in self.known.busy:
                     found.setdefault(title, {}).setdefault(side, []).append(item)
         made = []
@@ -341,6 +350,10 @@ class _Planner:
         if len(items) == 1:
             return items[0]
         return next((one for one in items if one.own_key == key), None)
+
+    def _key(self, item: Item) -> str:
+        """The key that stands in it, or the one that this stands for."""
+        return self.known.aliases.get(item.key, item.key)
 
     def _items(self, side: Side) -> list[Item]:
         return [item for _, item in sorted(self.views[side].items.items())]
@@ -493,19 +506,25 @@ class _Planner:
             if operation.kind is OperationKind.LINK
             for side, one in ((Side.GITHUB, operation.target), (Side.NOTION, operation.partner))
         }
-        keys = Counter(item.key for side in Side for item in self._items(side) if item.key)
+        keys = Counter(self._key(item) for side in Side for item in self._items(side) if item.key)
         carried = {
-            side: {one.key for one in self._items(side) if (side, one.id) not in linked and not one.gone}
+            side: {
+                self._key(one) for one in self._items(side) if (side, one.id) not in linked and not one.gone
+            }
             for side in Side
         }
         taken = {link.key for link in self.known.links}
+        alone = 0
         for side in Side:
             for item in self._items(side):
                 if (side, item.id) in linked or (side, item.id) in adopted or item.gone:
                     continue
-                own = item.own_key
-                if item.key and item.key != own:
-                    shared = item.key in taken or keys[item.key] > 1
+                own, key = item.own_key, self._key(item)
+                if key and key != own:
+                    shared = key in taken or keys[key] > 1
+                    if side is Side.NOTION and not shared and item.key in self.known.published:
+                        alone += 1
+                        continue
                     self.notes.append(
                         f"{side.spelt}: {item.label or item.id} carries the key of another item"
                         + (" (it is a copy)" if shared else "")
@@ -524,6 +543,11 @@ class _Planner:
                     and (side, item.id) not in self.proposed
                 ):
                     self._create(item, own)
+        if alone:
+            self.notes.append(
+                f"Notion: {alone} {'row shows a milestone' if alone == 1 else 'rows show milestones'} that this repository does "
+                "not have; published from here, and not synchronised"
+            )
 
     def _create(self, item: Item, key: str) -> None:
         target = item.side.other
@@ -545,8 +569,8 @@ class _Planner:
             )
             if rule.kind is FieldKind.STATUS and target is Side.GITHUB and wanted in (None, COMPLETED):
                 # GitHub makes open things only; that it is closed (or has no word for its status) then looks like a change
-                # made since
-                wanted, value = OPEN, PLANNED
+                # made since. No status is as good as open
+                wanted, value = OPEN, None if is_empty(value) else PLANNED
             if not is_empty(wanted):
                 values[name] = wanted
             settles[name] = value

@@ -43,6 +43,7 @@ PASS_RATE_DAYS = 28
 CRITICAL_DAYS = 14
 """Days within which a workflow must have run on the default branch to be critical, where nobody lists the critical ones."""
 _READ_DAYS = 84
+_OWN = "runs of the milestone"
 _DOCUMENTATION = "documentation"  # the label
 
 
@@ -233,7 +234,7 @@ class Gathered:
         recent = self.now - PASS_RATE_DAYS * DAY
         found = [run for run in found if (run.finished or 0) >= recent]
         if found:
-            return found, "runs of the milestone"
+            return found, _OWN
         everything = [run for run in everything if (run.finished or 0) >= recent]
         return everything, "REPOSITORY-WIDE: no run is tied to the milestone"
 
@@ -248,12 +249,16 @@ class Gathered:
         """What was measured of a milestone's readiness."""
         own = self.work[one.key]
         runs, about = self.runs_of(one)
+        is_own = bool(runs) and about == _OWN
         critical, basis = self._critical(one)
         pulls = [told.pull for told in own.pulls]
         return ReadinessInputs(
-            _pass_rate(runs, about, self.now), fixes_of(self.connection), critical, basis, self._linked(pulls),
-            sum(pull.state == "closed" for pull in pulls),
+            _pass_rate(runs, about, self.now, is_own=is_own), self._fixes(self.repositories_of(one)), critical, basis,
+            self._linked(pulls), sum(pull.state == "closed" for pull in pulls), not is_own and not pulls,
         )  # fmt: skip
+
+    def _fixes(self, repositories: Sequence[str]) -> Fixes | None:
+        return fixes_of(self.connection, repositories, self.now - PASS_RATE_DAYS * DAY, self.now)
 
     def inputs_of_all(self) -> ReadinessInputs:
         """What was measured of CI in all repositories of the roadmap."""
@@ -265,7 +270,7 @@ class Gathered:
             wanted, basis = self._wanted(self.plan.critical_workflows, [place])
             critical += [self._latest(place, name, ()) for name in wanted.get(place, ())]
         rate = _pass_rate(runs, "all repositories of the roadmap", self.now)
-        return ReadinessInputs(rate, fixes_of(self.connection), tuple(critical), basis)
+        return ReadinessInputs(rate, self._fixes(self.all_repositories), tuple(critical), basis)
 
     def _critical(self, one: Milestone) -> tuple[tuple[CriticalWorkflow, ...], str]:
         places = self.repositories_of(one)
@@ -345,7 +350,7 @@ def _documents(pull: PullRequest, paths: Mapping[str, tuple[frozenset[str], bool
     return False if is_all else None
 
 
-def _pass_rate(runs: Sequence[Attempt], about: str, now: int) -> PassRate | None:
+def _pass_rate(runs: Sequence[Attempt], about: str, now: int, *, is_own: bool = True) -> PassRate | None:
     """The pass rate over first attempts, with that over the last ones beside it (definition 6): re-runs hide flakiness."""
     first = [run for run in runs if run.number == 1]
     counted = [run for run in first if run.conclusion in GREEN | RED]
@@ -362,12 +367,16 @@ def _pass_rate(runs: Sequence[Attempt], about: str, now: int) -> PassRate | None
     red = sorted((run for run in counted if run.conclusion in RED), key=lambda run: -(run.finished or 0))
     links = tuple(run.url for run in red if run.url)
     days = (iso(now - PASS_RATE_DAYS * DAY) or "")[:10], (iso(now) or "")[:10]
-    return PassRate(green, len(counted), about, *days, links, beside)
+    return PassRate(green, len(counted), about, *days, links, beside, is_own)
 
 
-def fixes_of(connection: Connection) -> Fixes | None:
-    """The fix attempts with an outcome, None where none was recorded."""
+def fixes_of(connection: Connection, repositories: Iterable[str], since: int, until: int) -> Fixes | None:
+    """The attempts to fix failures of these repositories that were made in the window (milliseconds since 1970) and have an
+    outcome; None where there is none."""
     from achievement_collector.services.fixes import fix_rate_data
 
-    told = fix_rate_data(connection)
-    return Fixes(told["verified"], told["n"]) if told["n"] else None
+    places = dict.fromkeys(work.names_of(connection, place)[0] for place in repositories)
+    told = [fix_rate_data(connection, place, since, until + 1) for place in places]
+    verified, attempted = sum(one["verified"] for one in told), sum(one["n"] for one in told)
+    days = (iso(since) or "")[:10], (iso(until) or "")[:10]
+    return Fixes(verified, attempted, *days) if attempted else None

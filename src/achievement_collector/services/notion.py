@@ -216,18 +216,28 @@ def publish(
                 databases.remember_table(memory, table)
             outcome = publisher.apply(plan)
         problems = [problem for one in tables.values() for problem in _unwritten(one)]
+        for one, listed in ((REPORTS, contents.reports), (ROADMAP, contents.rows)):
+            if listed and one.key not in tables:
+                problems.append(
+                    f"{one.title}: not shown, for no database is known; set {one.setting}, or make it: "
+                    "notion setup --create-databases"
+                )
         return Published(plan, outcome, tuple(problems), asked.requests - before[0], asked.writes - before[1])
 
 
 def _tables(
     client: NotionClient, memory: LedgerMemory, settings: Settings, contents: Contents
 ) -> Mapping[str, Table]:
-    """The databases that are needed: that of the reports wherever one is known, for what leads there."""
+    """The databases that are needed and known: that of the reports wherever one is, for what leads there. Raises
+    :class:`ConfigurationError` where nothing of the contents has a database."""
     found: dict[str, Table] = {}
-    is_known = _told(settings, REPORTS) or databases.known_database(memory, REPORTS)
-    if contents.reports or is_known:
+    is_known = {
+        one.key: bool(_told(settings, one) or databases.known_database(memory, one)) for one in DEFINITIONS
+    }
+    has_rows = bool(contents.rows) and is_known[ROADMAP.key]
+    if is_known[REPORTS.key] or (contents.reports and not has_rows):
         found["reports"] = databases.look_at(client, memory, REPORTS, _told(settings, REPORTS))
-    if contents.rows:
+    if has_rows or (contents.rows and not (found and contents.reports)):
         source = found["reports"].source_id if found else ""
         found["roadmap"] = databases.look_at(client, memory, ROADMAP, _told(settings, ROADMAP), source)
     return found
@@ -240,9 +250,12 @@ def _unwritten(table: Table) -> list[str]:
     return [f"{table.title}: {one}" for one in (*table.problems, *lacking)]
 
 
-def contents(ledger: Ledger, settings: Settings, milestone: str | None, now: int) -> Contents:
-    """What the ledger has to show in Notion: the newest weekly reports, and the milestones (or the one named)."""
+def contents(
+    ledger: Ledger, settings: Settings, milestone: str | None, now: int, *, freezes: bool = True
+) -> Contents:
+    """What the ledger has to show in Notion: the newest weekly reports, and the milestones (or the one named). ``freezes`` is
+    False for a dry run, which keeps no report."""
     from achievement_collector.services.notion_contents import roadmap_rows, weekly_pages
 
-    weeks = weekly_pages(ledger, settings, now)
+    weeks = weekly_pages(ledger, settings, now, freezes=freezes)
     return Contents([one.page for one in weeks], roadmap_rows(ledger, settings, milestone, now, weeks))

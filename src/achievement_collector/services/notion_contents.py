@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
 from achievement_collector.config import Settings
-from achievement_collector.errors import NotFoundError
 from achievement_collector.ledger import ci_runs
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.ledger.work import names_of
 from achievement_collector.present.reports import render_report, summary_of
 from achievement_collector.publish.notion.plan import ReportPage, RoadmapRow
+from achievement_collector.services.github_sync import web_host
+from achievement_collector.services.milestone_work import planned_milestones
 from achievement_collector.services.reports import ci_report
-from achievement_collector.services.roadmap import load_plan, roadmap_status
+from achievement_collector.services.roadmap import find_milestone, load_plan, roadmap_status
 from achievement_collector.services.two_way.running import sync_keys
 
 Data = Mapping[str, Any]
@@ -27,14 +30,19 @@ class Week(NamedTuple):
     told: str
 
 
-def weekly_pages(ledger: Ledger, settings: Settings, now: int) -> list[Week]:
-    """The report of the newest week that is over, of every repository with CI."""
+def weekly_pages(ledger: Ledger, settings: Settings, now: int, *, freezes: bool = True) -> list[Week]:
+    """The report of the newest week that is over, of every repository with CI. ``freezes`` keeps each as it is now."""
     with ledger.read() as connection:
         places = ci_runs.repositories_with_runs(connection)
-    found = [ci_report(ledger, settings, now, repository=place, week="last") for place in places]
+        names = {
+            name: names_of(connection, place) for place in places for name in names_of(connection, place)
+        }
+    found = [
+        ci_report(ledger, settings, now, repository=place, week="last", freezes=freezes) for place in places
+    ]
     return [
         Week(
-            _page(one),
+            _page(one, names.get(one["repository"], ())),
             one["trend"]["label"] if one["trend"] else None,
             one["trend"]["text"] if one["trend"] else "",
         )
@@ -42,7 +50,7 @@ def weekly_pages(ledger: Ledger, settings: Settings, now: int) -> list[Week]:
     ]
 
 
-def _page(data: Data) -> ReportPage:
+def _page(data: Data, names: Sequence[str]) -> ReportPage:
     repository, week = data["repository"], data["analysis_period"]["week"]
     name = data["report_name"]
     mttr = data["average_mttr"]["value"]
@@ -51,41 +59,81 @@ def _page(data: Data) -> ReportPage:
         data["total_failures"]["value"], data["auto_fix_success_rate"]["value"], None if mttr is None else mttr / 60,
         data["top_failure_category"]["value"], summary_of(data),
         f"https://{repository}" if "." in repository.partition("/")[0] else None,
+        tuple(f"{name}/{week}" for name in names if name != repository),
     )  # fmt: skip
 
 
 def roadmap_rows(
     ledger: Ledger, settings: Settings, milestone: str | None, now: int, weeks: list[Week]
 ) -> list[RoadmapRow]:
-    """The milestones, or the one that is named (by key or title, in any case). Raises :class:`NotFoundError`."""
-    told = roadmap_status(ledger, load_plan(settings.roadmap_file, settings), now)["milestones"]
+    """The milestones, or the one that goes by a name. Raises :class:`NotFoundError`."""
+    plan = load_plan(settings.roadmap_file, settings)
+    told = roadmap_status(ledger, plan, now)["milestones"]
     if milestone:
-        wanted = milestone.casefold()
-        told = [one for one in told if wanted in (one["key"].casefold(), one["title"].casefold())]
-        if not told:
-            raise NotFoundError(f"no milestone is called {milestone!r}; roadmap status shows them")
+        with ledger.read() as connection:
+            wanted = find_milestone(planned_milestones(connection, plan), milestone).key
+        told = [one for one in told if one["key"] == wanted]
     reports = {week.page.key.rpartition("/")[0]: week for week in weeks}
+    places = {place for one in told for key in _keys(one) if (place := _place_of(key))}
     linked: dict[str, str] = {}
-    for place in {place for one in told for place in one["repositories"]}:
+    for place in sorted(places | {place for one in told for place in one["repositories"]}):
         linked |= sync_keys(ledger, place)
-    return [_row(one, settings, reports, linked) for one in told]
+    with ledger.read() as connection:
+        own = f"{web_host(settings.github_api_url)}/{settings.github_repository}"
+        names = {place: names_of(connection, place) for place in places}
+        synced = {name.casefold() for name in (own, *names_of(connection, own))}
+    return [_row(one, settings, reports, _key_of(one, linked, synced, names)) for one in told]
 
 
-def _row(one: Data, settings: Settings, reports: Mapping[str, Week], linked: Mapping[str, str]) -> RoadmapRow:
-    key = next((linked[name] for name in (one["key"], *one["same_as"]) if name in linked), None)
+class _Key(NamedTuple):
+    """The Sync Key of a row, whether the two-way sync gave it, and those that the row may have had before."""
+
+    key: str
+    is_linked: bool
+    earlier: tuple[str, ...]
+
+
+def _keys(one: Data) -> list[str]:
+    return [one["key"], *one["same_as"]]
+
+
+def _place_of(key: str) -> str:
+    """The repository of the key of one of GitHub's milestones, empty for other keys."""
+    place, _, number = key.rpartition("/milestone/")
+    return place if number.isdecimal() else ""
+
+
+def _key_of(
+    one: Data, linked: Mapping[str, str], synced: Collection[str], names: Mapping[str, Sequence[str]]
+) -> _Key:
+    """That of the link, where there is one; else the key of the milestone in the repository that is synchronised, by which the
+    two-way sync finds the row; else the milestone's own."""
+    keys = _keys(one)
+    for key in keys:
+        if key in linked:
+            return _Key(linked[key], True, ())
+    chosen = next((key for key in keys if _place_of(key).casefold() in synced), keys[0])
+    others = [key for key in keys if key != chosen]
+    for key in keys:
+        others += [f"{name}/milestone/{key.rpartition('/')[2]}" for name in names.get(_place_of(key), ())]
+    return _Key(chosen, False, tuple(key for key in dict.fromkeys(others) if key != chosen))
+
+
+def _row(one: Data, settings: Settings, reports: Mapping[str, Week], known_as: _Key) -> RoadmapRow:
     parts = {part["name"]: part for part in one["readiness"]["parts"]}
     points, share = one["readiness"]["points"], one["progress"]["share"]
     score = None if points is None else points / 100
     week = next((reports[place] for place in one["repositories"] if place in reports), None)
     report = week.page if week else None
+    # of a milestone that no run and no pull request is tied to, the numbers of its repository say nothing
+    own = None if one["readiness"]["is_repository_wide"] else week
     target = date.fromisoformat(one["target"]) if one["target"] else None
     return RoadmapRow(
-        key or one["key"], one["title"], target, one["status"]["value"],
+        known_as.key, one["title"], target, one["status"]["value"],
         score if settings.progress_source == "documents" else share,
-        _value(parts, "pass_rate"), _value(parts, "auto_fix"), report.mttr if report else None,
-        week.trend if week else None,
-        one.get("related_pull"), notes_of(one, week.told if week else ""), report.key if report else None,
-        key is not None,
+        _value(parts, "pass_rate"), _value(parts, "auto_fix"), own.page.mttr if own else None,
+        own.trend if own else None, one.get("related_pull"), None, report.key if report else None, known_as.is_linked,
+        breakdown_of(one, week.told if week else ""), known_as.earlier,
     )  # fmt: skip
 
 
@@ -94,13 +142,26 @@ def _value(parts: Mapping[str, Data], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def notes_of(one: Data, trend: str = "") -> str:
-    """The score with its parts, the progress of the work, the forecast and the trend of CI, each by itself."""
-    lines = [
-        f"{one['readiness']['name']}: {one['readiness']['told']}",
-        f"Progress: {one['progress']['told']}",
-        f"Forecast: {one['forecast'].get('told') or 'none'}",
+def breakdown_of(one: Data, trend: str = "") -> str:
+    """The score with its parts, the progress of the work, the forecast and the trend of CI, each by itself, in Markdown."""
+    readiness = one["readiness"]
+    points = "not measured" if readiness["points"] is None else (
+        f"{readiness['points']}/100 (measurable now: {readiness['points']} of {readiness['measurable']})"
+    )  # fmt: skip
+    lines = [f"- {readiness['name']}: {points}"]
+    for part in readiness["parts"]:
+        lines.append(
+            f"    - {plain(part['title'])} {part['points']}/{part['most']}, {part['state']}: {plain(part['told'])}"
+        )
+    lines += [
+        f"- Progress: {plain(one['progress']['told'])}",
+        f"- Forecast: {plain(one['forecast'].get('told') or 'none')}",
     ]
     if trend:
-        lines.append(f"Trend of CI: {trend}")
-    return "\n".join(lines)
+        lines.append(f"- Trend of CI in the repository: {plain(trend)}")
+    return "\n".join(lines) + "\n"
+
+
+def plain(text: str) -> str:
+    """A line that Markdown shows as it is; names of branches and workflows are other people's."""
+    return re.sub(r"([\\`*_\[\]<>~|!#])", r"\\\1", " ".join(text.split()))

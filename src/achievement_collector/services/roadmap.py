@@ -388,11 +388,16 @@ def state_status(
     Words that are none of the four are kept as they are and set no status. Raises :class:`NotFoundError`."""
     if origin not in (Origin.NOTION, Origin.PERSON):
         raise ConfigurationError(f"the status of a milestone cannot be stated for {origin}")
-    status = next((one for one in Status if one.value.casefold() == " ".join(words.casefold().split())), None)
     with ledger.write() as connection:
         one = find_milestone(planned_milestones(connection, plan), name)
-        stored.state(connection, one.key, Statement(status, origin, words[:100], said), now)
+        stored.state(connection, one.key, statement_of(words, origin, said), now)
     return one.key
+
+
+def statement_of(words: str, origin: Origin, said: int | None) -> Statement:
+    """What these words say of a milestone's status; none at all take back what was said there before."""
+    status = next((one for one in Status if one.value.casefold() == " ".join(words.casefold().split())), None)
+    return Statement(status, origin, words[:100], said)
 
 
 # --- detection ---------------------------------------------------------------------------------------

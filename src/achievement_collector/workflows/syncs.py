@@ -6,6 +6,8 @@ imports what it needs when it runs: a worker that polls nothing stays small.
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -16,6 +18,8 @@ from achievement_collector.errors import ConfigurationError
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.clock import now_ms
 from achievement_collector.workflows.engine import SYNC_QUEUE
+
+_log = logging.getLogger(__name__)
 
 
 class _Own:
@@ -89,8 +93,20 @@ def sync_content() -> dict[str, Any]:
 
 @DBOS.workflow()
 def sync_notion() -> dict[str, Any]:
-    """The reports and milestones shown in Notion, then one pass in both directions."""
-    return {"shown": _publish_notion(), "two_way": _sync_two_way()}
+    """The reports and milestones shown in Notion, then one pass in both directions; the one does not wait for the other to
+    succeed."""
+    return {"shown": _whatever_comes(_publish_notion), "two_way": _whatever_comes(_sync_two_way)}
+
+
+def _whatever_comes(step: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a step gives, or why it failed in the end."""
+    try:
+        return step()
+    except Exception as error:  # noqa: BLE001 - it is told, and the other step is still to be made
+        errors = getattr(error, "errors", None)
+        told = str(errors[-1] if isinstance(errors, list) and errors else error)
+        _log.warning("Notion: %s", told)
+        return {"failed": [told]}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
@@ -104,7 +120,15 @@ def _publish_notion() -> dict[str, Any]:
         ConfigurationError
     ) as error:  # databases that are not made yet, for one: another time is soon enough
         return {"told": str(error)}
-    return {"plan": done.plan.hash, "steps": len(done.plan.operations), "problems": list(done.problems)}
+    outcome = done.outcome
+    failed = [f"{name}: {why}" for name, why in outcome.failed] if outcome else []
+    stopped = outcome.stopped if outcome else ""
+    for line in [*failed, *([f"stopped: {stopped}"] if stopped else [])]:
+        _log.warning("Notion: %s", line)
+    return {
+        "plan": done.plan.hash, "steps": len(done.plan.operations), "problems": list(done.problems), "failed": failed[:20],
+        "stopped": stopped or None,
+    }  # fmt: skip
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=60)
@@ -117,7 +141,9 @@ def _sync_two_way() -> dict[str, Any]:
         done = sync_two_way(_Own.ledger, _Own.settings, now_ms, is_full=False)
     except ConfigurationError as error:
         return {"told": str(error)}
-    return {"exit": int(done.exit)}
+    for line in [*done.failed, *([f"stopped: {done.plan.stopped}"] if done.plan.stopped else [])]:
+        _log.warning("Notion and GitHub: %s", line)
+    return {"exit": int(done.exit), "failed": done.failed[:20], "stopped": done.plan.stopped or None}
 
 
 @DBOS.workflow()

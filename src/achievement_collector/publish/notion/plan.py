@@ -22,7 +22,8 @@ from achievement_collector.publish.notion.values import Plain, UnwritableError, 
 @dataclass(frozen=True, slots=True)
 class ReportPage:
     """A report for Notion. ``key`` tells it from all others for ever (repository and ISO week); ``period`` is in days,
-    ``auto_fix_rate`` 0-1, ``mttr`` in minutes; ``content`` is the summary, ``markdown`` all of it. None was not measured."""
+    ``auto_fix_rate`` 0-1, ``mttr`` in minutes; ``content`` is the summary, ``markdown`` all of it. None was not measured.
+    ``earlier`` are keys that it may have had before (the repository was renamed)."""
 
     key: str
     name: str
@@ -35,13 +36,15 @@ class ReportPage:
     top_category: str | None = None
     content: str | None = None
     link: str | None = None
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class RoadmapRow:
     """A milestone for Notion. ``key`` tells it from all others for ever; ``progress``, ``pass_rate`` and ``auto_fix`` are
     0-1, ``mttr`` is in minutes; ``report_key`` names the newest report. None is not known, or was not measured. What people
-    own in a row that ``is_linked`` is the two-way sync's to write."""
+    own in a row that ``is_linked`` is the two-way sync's to write. ``markdown`` is what is computed and told in words: the text
+    of the row's page and never ``notes``, which are people's and go on to GitHub. ``earlier`` as a report has it."""
 
     key: str
     name: str
@@ -56,15 +59,18 @@ class RoadmapRow:
     notes: str | None = None
     report_key: str | None = None
     is_linked: bool = False
+    markdown: str | None = None
+    earlier: tuple[str, ...] = ()
 
 
-_NOT_FIELDS = {"key", "markdown", "report_key"}
+_NOT_FIELDS = {"key", "markdown", "report_key", "earlier"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What one row has to hold, in the plain form of its columns. ``report`` is the key of the report that the row leads to,
-    ``blocks`` the text of its page, None where the text is not ours at all."""
+    ``blocks`` the text of its page, None where the text is not ours at all. A row with one of the ``earlier`` keys is this
+    one."""
 
     key: str
     name: str
@@ -72,6 +78,7 @@ class Wanted:
     report: str = ""
     blocks: tuple[Block, ...] | None = None
     notices: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step. ``action`` is create, update or text (of a report's page); ``page_id`` is empty where the page is made by
+    """One step. ``action`` is create, update or text (of its page); ``page_id`` is empty where the page is made by
     an earlier step; ``values`` are written, ``before`` is what stands there now; ``report`` is the key of a report that an
     earlier step makes and that the row then leads to; ``digest`` is that of the text."""
 
@@ -149,7 +156,7 @@ def wanted_of(table: Table, told: ReportPage | RoadmapRow, blocks: tuple[Block, 
             notices.append(f"{told.name}: {error}")
     values["sync_key"] = clean(told.key).strip()
     report = told.report_key or "" if isinstance(told, RoadmapRow) and "report" in table.columns else ""
-    return Wanted(told.key, told.name, values, report, blocks, tuple(notices))
+    return Wanted(told.key, told.name, values, report, blocks, tuple(notices), told.earlier)
 
 
 def decide(

@@ -1,13 +1,14 @@
 """Bringing reports and the roadmap into Notion: look, plan, and carry the plan out.
 
 Every row carries a Sync Key and is found by it, so it does not matter who ran this before or where it was cut off: what may
-have been made is looked up before it is made again. The order is: a report's page, its text, the milestones that lead to it.
+have been made is looked up before it is made again. The order is: a report's page, its text, the milestones that lead to it, each
+with its text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from achievement_collector.errors import ConfigurationError
@@ -110,7 +111,7 @@ class Publisher:
             if others and "reports" in self._tables:
                 for key, pages in self._find(self._tables["reports"], others).items():
                     self._pages["reports", key] = self._chosen(pages).text("id")
-            found = self._find(table, [one.key for one in mine])
+            found = self._found(table, mine)
             namesakes = self._namesakes(table, [one for one in mine if one.key not in found])
             for one in mine:
                 notices += one.notices
@@ -138,15 +139,19 @@ class Publisher:
                 continue
             if not told.key.strip() or (name, told.key) in found:
                 raise ValueError(f"the key {told.key!r} must tell one of the {name} from all others")
-            blocks = tuple(to_blocks(told.markdown)) if isinstance(told, ReportPage) else None
+            blocks = None if told.markdown is None else tuple(to_blocks(told.markdown))
             found[name, told.key] = wanted_of(table, told, blocks)
-        return found
+        return {
+            (name, key): replace(one, earlier=tuple(old for old in one.earlier if (name, old) not in found))
+            for (name, key), one in found.items()
+        }
 
     def _step(
         self, table: Table, one: Wanted, page: Body | None
     ) -> tuple[Operation | None, list[str], Kept | None]:
         """(what to write into a row, what is worth a word, what to remember where nothing is to be written)."""
-        name, kept = table.definition.key, self._kept(table, one.key)
+        name = table.definition.key
+        kept = self._kept(table, one, page.text("id") if page is not None else "")
         waits = one.report if one.report in self._coming else ""
         wanted = self._with_report(one)
         if page is None:
@@ -183,9 +188,20 @@ class Publisher:
         values = dict(one.values)
         if page_id is not None:
             values["report"] = [page_id]
-        return Wanted(one.key, one.name, values, one.report, one.blocks)
+        return replace(one, values=values, notices=())
 
     # --- finding rows ----------------------------------------------------------------------------
+
+    def _found(self, table: Table, wanted: Sequence[Wanted]) -> dict[str, list[Body]]:
+        """The rows of each, by its key; those with an earlier key of it only where none has the present one."""
+        found = self._find(table, [one.key for one in wanted])
+        lacking = [one for one in wanted if one.key not in found and one.earlier]
+        earlier = self._find(table, [key for one in lacking for key in one.earlier])
+        for one in lacking:
+            key = next((key for key in one.earlier if key in earlier), None)
+            if key is not None:
+                found[one.key] = earlier[key]
+        return found
 
     def _find(self, table: Table, keys: Iterable[str]) -> dict[str, list[Body]]:
         """The rows with each of the keys, as they are now."""
@@ -252,7 +268,7 @@ class Publisher:
                     "delete the others in Notion"
                 )
             return self._chosen(found), ""
-        known = self._kept(table, one.key).page
+        known = self._kept(table, one).page
         if known:
             try:
                 page = self._client.page(known)
@@ -331,11 +347,11 @@ class Publisher:
         """Creates or updates a row, after a look at how it is now."""
         wanted = self._with_report(one)
         if step.action == "create":
-            found = self._find(table, [step.key]).get(step.key)
+            found = self._found(table, [one]).get(step.key)
             page = self._chosen(found) if found else None
         else:
             page = self._client.page(step.page_id)
-        kept = self._kept(table, step.key)
+        kept = self._kept(table, one, page.text("id") if page is not None else "")
         if page is None:
             written: dict[str, Plain] = {
                 key: value for key, value in wanted.values.items() if value is not None
@@ -363,8 +379,16 @@ class Publisher:
             if key in columns
         }
 
-    def _kept(self, table: Table, key: str) -> Kept:
-        return Kept.of(self._memory.recall(self._name(table, key)))
+    def _kept(self, table: Table, one: Wanted, page: str = "") -> Kept:
+        """What is remembered of a row; under an earlier key where it is the ``page`` that was found."""
+        kept = Kept.of(self._memory.recall(self._name(table, one.key)))
+        if kept.page or not page:
+            return kept
+        for key in one.earlier:
+            before = Kept.of(self._memory.recall(self._name(table, key)))
+            if before.page == page:
+                return before
+        return kept
 
     def _name(self, table: Table, key: str) -> str:
         return f"notion/row/{table.source_id}/{key}"

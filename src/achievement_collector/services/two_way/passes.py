@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from sqlalchemy.engine import Connection
 
-from achievement_collector.derive.merging import FieldKind, Rule, Side, Value, agree, is_empty
+from achievement_collector.derive.merging import Agreed, FieldKind, Rule, Side, Value, agree, is_empty
 from achievement_collector.derive.sync_plan import (
     Item,
     Known,
@@ -63,10 +63,25 @@ class Exit(IntEnum):
     PARTIAL = 3
 
 
+@dataclass(frozen=True, slots=True)
+class RowStatus:
+    """The status of a row at the end of a pass. ``github`` is the id of the milestone that it is linked to, empty where it is to
+    none; ``before`` is what it had when last agreed, None where nothing was; ``is_as_found`` says that this pass did not write
+    it."""
+
+    row: str
+    key: str
+    github: str
+    value: str
+    before: Agreed | None
+    is_as_found: bool
+
+
 @dataclass(slots=True)
 class Pass:
     """What a pass did. ``plan`` is what it set out to do; ``written`` and ``created`` count by side what was; ``failed`` are
-    sentences about writes that did not come about, ``notes`` what people should know."""
+    sentences about writes that did not come about, ``notes`` what people should know; ``statuses`` are those of the rows that
+    were read."""
 
     plan: Plan
     written: dict[Side, int] = field(default_factory=lambda: dict.fromkeys(Side, 0))
@@ -79,6 +94,7 @@ class Pass:
     left: int = 0
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    statuses: list[RowStatus] = field(default_factory=list)
     is_complete: bool = False
     is_dry: bool = False
 
@@ -105,13 +121,17 @@ def run_pass(
     is_full: bool = True,
     is_dry: bool = False,
     demanded: str = "",
+    published: frozenset[str] = frozenset(),
+    aliases: Mapping[str, str] | None = None,
 ) -> Pass:
     """Brings both sides to agree, or only tells how (``is_dry``, which writes nothing, here either).
 
     ``clock`` gives milliseconds since 1970; ``holder`` names this process for the lease; ``demanded`` is the hash (or its
-    beginning) that the plan must have. Raises :class:`SyncError`, or what a side raises when it cannot be read.
+    beginning) that the plan must have; ``published`` and ``aliases`` are as :class:`Known` has them. Raises
+    :class:`SyncError`, or what a side raises when it cannot be read.
     """
     one = _Pass(ledger, scope, {Side.GITHUB: github, Side.NOTION: notion}, clock, holder, policy or Policy())
+    one.published, one.aliases = published, aliases or {}
     if is_dry:
         return one.look(is_full)
     with ledger.write() as connection:
@@ -145,6 +165,8 @@ class _Pass:
         self.complete = dict.fromkeys(Side, False)
         self.whole = dict.fromkeys(Side, False)
         self.notes: list[str] = []
+        self.published: frozenset[str] = frozenset()
+        self.aliases: Mapping[str, str] = {}
         self.is_dry = False
 
     # --- the whole ---------------------------------------------------------------------------------
@@ -170,6 +192,7 @@ class _Pass:
         try:
             recovered = self._recover()
             self._sweep(is_full, started)
+            found = self._statuses()
             first = self._plan()
             if demanded and not first.hash.startswith(demanded.lower()):
                 raise SyncError(
@@ -179,6 +202,7 @@ class _Pass:
             done = Pass(first, recovered=recovered, notes=list(self.notes))
             self._apply(run, first, done, may_repeat=not demanded)
             self._end(started, done)
+            done.statuses = self._statuses(found)
             return done
         finally:
             with self.ledger.write() as connection:
@@ -189,6 +213,29 @@ class _Pass:
                     connection, run, self.clock(), (done.exit if done else Exit.FATAL).name.lower(),
                     done.plan.hash if done else "", told, bool(done and done.is_complete),
                 )  # fmt: skip
+
+    def _statuses(self, found: list[RowStatus] | None = None) -> list[RowStatus]:
+        """The status of every row that was read and is a milestone's or none's; ``found`` are those from before the writes."""
+        with self.ledger.read() as connection:
+            known = syncing.known(connection, self.scope)
+        linked = {link.notion: link for link in known.links if link.is_active}
+        before = {one.row: one for one in found or ()}
+        told = []
+        for item in self.items[Side.NOTION].values():
+            link = linked.get(item.id)
+            if item.gone or "status" not in item.values or (link is not None and link.kind != "milestone"):
+                continue
+            value = str(item.values["status"] or "")
+            key = link.key if link is not None else item.key
+            first = before.get(item.id)
+            base = known.bases.get((key, "status")) if link is not None and first is None else None
+            told.append(
+                RowStatus(
+                    item.id, key, link.github if link is not None else "", value,
+                    first.before if first is not None else base, first is not None and first.value == value,
+                )
+            )  # fmt: skip
+        return told
 
     def _end(self, started: int, done: Pass) -> None:
         has_failed = bool(done.failed or done.plan.waiting or done.plan.stopped or done.left)
@@ -300,6 +347,7 @@ class _Pass:
     def _plan(self) -> Plan:
         with self.ledger.read() as connection:
             known = syncing.known(connection, self.scope, frozenset(self.busy))
+        known = replace(known, published=self.published, aliases=self.aliases)
         views = {side: View(self.items[side], self.complete[side]) for side in Side}
         return plan(views[Side.GITHUB], views[Side.NOTION], known, self.policy)
 
@@ -323,7 +371,7 @@ class _Pass:
         done.parked = len(present.parked)
         # what was seen to change, or was refused in passing, is for the next pass
         done.left = len(present.writes) if not present.stopped else 0
-        done.notes += [one for one in (*first.notes, *present.notes) if one not in done.notes]
+        done.notes[:] = dict.fromkeys([*done.notes, *first.notes, *present.notes])
         if first.stopped:
             done.notes.append(first.stopped)
         refused = frozenset(one.fingerprint for one in present.parked)
