@@ -282,14 +282,19 @@ class World:
         thing.values[name] = value
         edit = Edit(side, thing.id, name, value)
         if name in ("status", "target") or not value:
-            with self.ledger.read() as connection:
-                known = syncing.known(connection, self.scope)
-            for link in known.links:
-                # back to what was agreed on is no change that could be seen
-                base = known.bases.get((link.key, name))
-                if link.id(side) == thing.id and base is not None and base.of(side) == value:
-                    edit.is_superseded = True
+            # back to what was agreed on, or to what a write that is not noted yet has brought, is no change that could be seen
+            edit.is_superseded = value in self.agreed_on(side, thing, name)
         self.edits.append(edit)
+
+    def agreed_on(self, side: Side, thing: Thing, name: str) -> list[Value]:
+        """What a side was last agreed to have, and what it was written since."""
+        with self.ledger.read() as connection:
+            known = syncing.known(connection, self.scope)
+            waiting = syncing.outgoing(connection, self.scope, "sent", "confirmed")
+        bases = [known.bases.get((link.key, name)) for link in known.links if link.id(side) == thing.id]
+        found = [base.of(side) for base in bases if base is not None]
+        operations = [one.operation for one in waiting if one.operation.target == thing.id]
+        return found + [one.values[name] for one in operations if name in one.values]
 
     def drawn(self, side: Side, thing: Thing, name: str) -> Value:
         match DEFAULT_RULES[name].kind:

@@ -700,6 +700,75 @@ def test_a_crash_at_every_single_step_leaves_nothing_twice_and_nothing_undone(le
     assert died > 50
 
 
+def _labels(world: World, *, kind: str = "issue") -> tuple[Any, Any]:
+    """The issue and its row."""
+    (issue,) = (one for one in world.sides[G].things.values() if one.kind == kind)
+    row = next(one for one in world.sides[N].things.values() if one.values["title"] == issue.values["title"])
+    return issue, row
+
+
+def _stop_after(world: World, side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets the process die when the next write to a side has arrived; before anything is noted of it."""
+    port = world.sides[side]
+    write = port.write
+
+    def arrive(item: str, values: Any, expected: Any) -> Item:
+        write(item, values, expected)
+        world.dead = True
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(port, "write", arrive)
+        assert world.run() is None
+    world.pass_time(LEASE + GRACE)
+
+
+def test_a_label_that_a_person_takes_away_after_a_crash_is_not_added_again(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whenever the process dies between the first of two writes and the note that both sides agree."""
+    for side in Side:
+        for taken in Side:
+            world = quiet(ledger)
+            world.scope = f"labels {side} {taken}"
+            world.sides[G].make("issue", {"title": "One", "labels": ("roadmap",), "status": OPEN})
+            world.run()
+            issue, row = _labels(world)
+            world.give(G, issue, "labels", ("api", "roadmap"))
+            world.give(N, row, "labels", ("bug", "perf", "roadmap", "ui"))
+            _stop_after(world, side, monkeypatch)
+            thing = issue if taken is G else row
+            world.give(taken, thing, "labels", tuple(one for one in thing.values["labels"] if one != "perf"))
+            assert check(world, world.come_to_rest()).broken == [], (side, taken)
+            assert issue.values["labels"] == row.values["labels"] == ("api", "bug", "roadmap", "ui"), (
+                side,
+                taken,
+            )
+
+
+def test_a_decision_that_came_half_way_is_carried_out_to_its_end(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = quiet(ledger)
+    world.sides[G].make("milestone", {"title": "One"})
+    world.run()
+    milestone, row = _labels(world, kind="milestone")
+    world.give(G, milestone, "title", "One of GitHub")
+    world.give(N, row, "title", "One of Notion")
+    assert world.run().exit is Exit.CONFLICTS  # type: ignore[union-attr]
+    with ledger.write() as connection:
+        (found,) = syncing.conflicts(connection, world.scope)
+        syncing.decide(connection, found.id, None, "One of both", world.now)
+    _stop_after(world, G, monkeypatch)
+    done = world.come_to_rest()
+    assert done is not None
+    assert (done.exit, milestone.values["title"], row.values["title"]) == (
+        Exit.CLEAN,
+        "One of both",
+        "One of both",
+    )
+
+
 @pytest.mark.parametrize("first", range(0, 200, 50))
 def test_random_schedules_converge_and_lose_nothing(ledger: Ledger, first: int) -> None:
     broken = {}

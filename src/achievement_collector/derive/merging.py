@@ -205,6 +205,14 @@ def agree(rule: Rule, github: Value, notion: Value, *, is_fine: bool) -> bool:
     return _same(rule, github, notion)
 
 
+def distance(rule: Rule | None, one: Value, other: Value) -> int:
+    """How many changes of a person lie between two values of one side: one for each label that only one of them has, else one
+    where they differ at all."""
+    if rule is not None and rule.kind is FieldKind.LABELS:
+        return len(_folded(one) ^ _folded(other))
+    return int(one != other and not (is_empty(one) and is_empty(other)))
+
+
 def _same(rule: Rule, one: Value, other: Value) -> bool:
     if rule.kind is FieldKind.LABELS:
         return _folded(one) == _folded(other)

@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from achievement_collector.derive.merging import (
@@ -142,7 +142,8 @@ class OperationKind(StrEnum):
 class Operation:
     """One step. For an update or a creation ``side`` is written and ``target`` is the item's id there (empty before it exists);
     ``expected`` are the values that must still be there; ``settles`` are the other side's values that the written ones then
-    agree with. ``partner`` is the other side's item."""
+    agree with; ``includes`` those that went into the written ones, which the other side is given next: until then, what is
+    here descends from them. ``partner`` is the other side's item."""
 
     kind: OperationKind
     key: str
@@ -155,6 +156,7 @@ class Operation:
     settles: Mapping[str, Value] = field(default_factory=dict)
     reason: str = ""
     label: str = ""
+    includes: Mapping[str, Value] = field(default_factory=dict)
 
     @property
     def is_write(self) -> bool:
@@ -204,7 +206,10 @@ class Plan:
         told = [
             [
                 [one.kind, one.key, one.side, one.target, one.partner, one.thing]
-                + [dict(sorted(each.items())) for each in (one.values, one.expected, one.settles)]
+                + [
+                    dict(sorted(each.items()))
+                    for each in (one.values, one.expected, one.settles, one.includes)
+                ]
                 for one in self.operations
             ],
             [[one.key, one.field, one.github, one.notion] for one in self.conflicts],
@@ -264,15 +269,8 @@ class _Planner:
             self.operations, self.after, self.removals, self.agreements, self.conflicts = [], [], [], {}, []
         planned = [*self.operations, *self.removals, *self.after]
         refused = tuple(one for one in planned if one.is_write and one.fingerprint in self.known.parked)
-        held = {one.key for one in refused}
-        kept = (
-            one
-            for one in planned
-            # nothing is made whose key could not be written first
-            if one not in refused and not (one.kind is OperationKind.CREATE and one.key in held)
-        )
         return Plan(
-            tuple(kept),
+            without(planned, refused),
             tuple(self.conflicts), self.agreements, self.missing, tuple(self.notes), refused,
             tuple(sorted(self.waiting)), stopped,
         )  # fmt: skip
@@ -442,6 +440,7 @@ class _Planner:
     def _merge(self, link: Link, github: Item, notion: Item) -> None:
         written: dict[Side, dict[str, Value]] = {side: {} for side in Side}
         settles: dict[Side, dict[str, Value]] = {side: {} for side in Side}
+        includes: dict[Side, dict[str, Value]] = {side: {} for side in Side}
         reasons: dict[Side, list[str]] = {side: [] for side in Side}
         items = {Side.GITHUB: github, Side.NOTION: notion}
         for name, rule in self.policy.rules.items():
@@ -466,8 +465,7 @@ class _Planner:
                     for side, value in outcome.writes:
                         written[side][name] = value
                         reasons[side].append(f"{name}: {outcome.reason}")
-                        if len(outcome.writes) == 1:
-                            settles[side][name] = items[side.other].values[name]
+                    self._agreeing(name, rule, outcome.writes, items, settles, includes)
         for side, item in items.items():
             if KEY in item.values and item.key != link.key:
                 written[side][KEY] = link.key
@@ -484,7 +482,23 @@ class _Planner:
                 reasons[side].append("what people are told")
             if written[side]:
                 told = "; ".join(reasons[side])
-                self.operations.append(self._update(link, item, written[side], settles[side], told))
+                update = self._update(link, item, written[side], settles[side], told)
+                self.operations.append(replace(update, includes=includes[side]))
+
+    @staticmethod
+    def _agreeing(
+        name: str, rule: Rule, writes: tuple[tuple[Side, Value], ...], items: Mapping[Side, Item],
+        settles: dict[Side, dict[str, Value]], includes: dict[Side, dict[str, Value]],
+    ) -> None:  # fmt: skip
+        """What each of these writes of one field makes agreed. Of two, the one comes after the other (in the order of
+        :class:`Side`), and days may lie between: the first descends from what the other side has, the second agrees with it."""
+        first = writes[0][0]
+        if len(writes) == 1:
+            settles[first][name] = items[first.other].values[name]
+        elif rule.kind is not FieldKind.STATUS:
+            # two statuses may be the same one on the first side, which would hide that the second is yet to be written
+            includes[first][name] = items[first.other].values[name]
+            settles[first.other][name] = writes[0][1]
 
     @staticmethod
     def _update(
@@ -586,6 +600,22 @@ def _is_fine(github: Item) -> bool:
     return github.kind == "issue"
 
 
+def without(operations: Iterable[Operation], left_out: Iterable[Operation]) -> tuple[Operation, ...]:
+    """The operations that can be carried out when some are not: nothing is made whose key could not be written first, and the
+    second of two writes of a field does not agree with a first one that never was."""
+    missing = {one.key: one for one in left_out}
+    kept = []
+    for one in operations:
+        first = missing.get(one.key)
+        if first is None:
+            kept.append(one)
+        elif one != first and one.kind is not OperationKind.CREATE:
+            lost = {name: first.expected[name] for name in first.includes if name in one.settles}
+            settles = {name: value for name, value in one.settles.items() if name not in lost}
+            kept.append(replace(one, settles=settles, includes={**one.includes, **lost}))
+    return tuple(kept)
+
+
 def settled(
     operation: Operation, result: Item, rules: Mapping[str, Rule], *, is_answer: bool
 ) -> dict[tuple[str, str], Agreed]:
@@ -594,7 +624,11 @@ def settled(
     ``is_answer`` says that ``result`` is the server's answer to this very write, so that whatever it holds is the server's own
     form of it. Else ``result`` was read later, when somebody may have changed it: then what was written counts.
     """
-    found: dict[tuple[str, str], Agreed] = {}
+    found = {
+        (operation.key, name): Agreed(source, source)
+        for name, source in operation.includes.items()
+        if name in result.values and name in rules
+    }
     for name, source in operation.settles.items():
         if name not in result.values or name not in rules:
             continue

@@ -98,7 +98,9 @@ def _values(data: Mapping[str, Any]) -> dict[str, Value]:
 
 def _operation(text: str) -> Operation:
     told = json.loads(text)
-    told |= {name: _values(told[name]) for name in ("values", "expected", "settles")}
+    told |= {
+        name: _values(told[name]) for name in ("values", "expected", "settles", "includes") if name in told
+    }
     return Operation(**told | {"kind": OperationKind(told["kind"]), "side": Side(told["side"])})
 
 

@@ -14,7 +14,7 @@ from enum import IntEnum
 
 from sqlalchemy.engine import Connection
 
-from achievement_collector.derive.merging import Agreed, FieldKind, Rule, Side, Value, agree, is_empty
+from achievement_collector.derive.merging import Agreed, Side, Value, distance
 from achievement_collector.derive.sync_plan import (
     Item,
     Known,
@@ -26,6 +26,7 @@ from achievement_collector.derive.sync_plan import (
     View,
     plan,
     settled,
+    without,
 )
 from achievement_collector.errors import CollectorError
 from achievement_collector.ledger import syncing
@@ -289,12 +290,24 @@ class _Pass:
             return None, True
         if self._holds(item, operation.values):
             return item, True
-        # somebody else's values: whether ours were there before does not matter any more
-        return None, not self._holds(item, operation.expected)
+        if self._holds(item, operation.expected):
+            return None, False
+        # somebody changed it since: on top of our write, if that takes fewer changes than without it
+        return (item if self._is_nearer(item, operation) else None), True
+
+    def _is_nearer(self, item: Item, operation: Operation) -> bool:
+        """Whether an item that holds neither the values written nor those before is fewer changes away from the former."""
+        steps = {True: 0, False: 0}
+        for name, value in operation.values.items():
+            if name in item.values and name in operation.expected:
+                rule = self.policy.rules.get(name)
+                steps[True] += distance(rule, item.values[name], value)
+                steps[False] += distance(rule, item.values[name], operation.expected[name])
+        return steps[True] < steps[False]
 
     def _holds(self, item: Item, values: Mapping[str, Value]) -> bool:
         return all(
-            name in item.values and _says(self.policy.rules.get(name), item.values[name], value)
+            name in item.values and not distance(self.policy.rules.get(name), item.values[name], value)
             for name, value in values.items()
         )
 
@@ -359,7 +372,8 @@ class _Pass:
             self._record(present, done)
             if present.stopped:
                 break
-            operations = [one for one in present.writes if one.fingerprint not in tried]
+            again = [one for one in present.writes if one.fingerprint in tried]
+            operations = [one for one in without(present.operations, again) if one.is_write]
             if number and (not may_repeat or not operations):
                 break
             tried |= {one.fingerprint for one in operations}
@@ -506,9 +520,3 @@ class _Pass:
     def _partner_kind(self, operation: Operation) -> str:
         partner = self.items[Side.GITHUB].get(operation.partner)
         return partner.kind if partner else "issue"
-
-
-def _says(rule: Rule | None, one: Value, other: Value) -> bool:
-    if one == other or (is_empty(one) and is_empty(other)):
-        return True
-    return rule is not None and rule.kind is FieldKind.LABELS and agree(rule, one, other, is_fine=True)
