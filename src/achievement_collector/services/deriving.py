@@ -56,6 +56,7 @@ from achievement_collector.ledger import reading, work
 from achievement_collector.ledger.collecting import SignatureIds
 from achievement_collector.ledger.reading import StoredRepository
 from achievement_collector.ledger.store import Ledger, open_ledger
+from achievement_collector.machine import usable_cores
 from achievement_collector.services.currency import quick_basis
 
 _CHUNK = 400  # changes concluded at a time
@@ -372,7 +373,7 @@ class _Work:
 
     def _concluded(self, wanted: Sequence[int], prints: dict[str, str]) -> Iterator[list[Conclusion]]:
         chunks = [wanted[start : start + _CHUNK] for start in range(0, len(wanted), _CHUNK)]
-        workers = min(os.cpu_count() or 1, 4)
+        workers = min(usable_cores(), 4)
         if len(wanted) < _WORTH_WORKERS or workers < 2 or "fork" not in _start_methods():
             with self.ledger.read() as connection:
                 for chunk in chunks:

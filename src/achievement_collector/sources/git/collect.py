@@ -32,7 +32,7 @@ def list_commits(checkout: Checkout, tips: Sequence[str], known_tips: Sequence[s
 
 
 def collect(
-    checkout: Checkout, lines: Sequence[str], shallow: frozenset[str], *, processes: int = 2
+    checkout: Checkout, lines: Sequence[str], shallow: frozenset[str]
 ) -> Iterator[list[CollectedCommit]]:
     """The commits of ``lines`` (see :func:`list_commits`), in their order, in batches.
 
@@ -41,7 +41,7 @@ def collect(
     batches = list(_batches(lines))
     with (
         _ObjectReader(checkout, (line.split(" ", 1)[0] for line in lines)) as objects,
-        DiffPool(checkout.path, min(processes, len(batches)) or 1, "--raw", "--numstat") as pool,
+        DiffPool(checkout.path, len(batches), "--raw", "--numstat") as pool,
     ):
         wanted = (
             [line for line in batch if line.count(" ") < 2 and line not in shallow] for batch in batches

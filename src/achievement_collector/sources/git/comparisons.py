@@ -13,9 +13,7 @@ from achievement_collector.sources.git.process import git_command, git_environme
 _BATCH = 64
 
 
-def spaceless_counts(
-    checkout: Checkout, shas: Sequence[str], *, processes: int = 2
-) -> Iterator[tuple[str, bytes]]:
+def spaceless_counts(checkout: Checkout, shas: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """For each commit the ``--numstat -z`` of its changes with white space and blank lines ignored.
 
     Commits that cannot be compared are left out.
@@ -24,7 +22,7 @@ def spaceless_counts(
         return
     options = ("--numstat", "--ignore-all-space", "--ignore-blank-lines")
     batches = [list(shas[start : start + _BATCH]) for start in range(0, len(shas), _BATCH)]
-    with DiffPool(checkout.path, min(processes, len(batches)), *options) as pool:
+    with DiffPool(checkout.path, len(batches), *options) as pool:
         for batch, counts in zip(batches, pool.compare(batches), strict=True):
             for sha in batch:
                 found = counts.get(sha, b"")

@@ -5,9 +5,9 @@ Only manifests, and YAML, JSON and extensionless files when they are added, are 
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import IO, NamedTuple
 
 from achievement_collector.facts import CollectedCommit, ContentFact, ContentKind
@@ -23,15 +23,6 @@ from achievement_collector.sources.manifests import (
 _MAX_BYTES = 1 << 20
 _MAX_FILES = 200  # of one commit; an import of a whole tree would otherwise open thousands
 _DOCUMENTS = (".yml", ".yaml", ".json")
-
-
-# a first look at the whole diff: a manifest, or a document or a name without an ending that is added
-_HINT = re.compile(
-    rb"(?:pyproject\.toml|setup\.(?:py|cfg)|requirements[\w.-]*\.(?:txt|in)|Pipfile|package\.json|Cargo\.toml|go\.mod|Gemfile"
-    rb"|composer\.json|pom\.xml|build\.gradle(?:\.kts)?|mix\.exs|pubspec\.yaml|Dockerfile|compose\.ya?ml"
-    rb"|\.(?:gemspec|csproj|fsproj|tf))\0|[AC]\d*\0[^\0]*(?:\.ya?ml|\.json|(?:/|\0)[^./\0]+|\A[^./\0]+)\0"
-    rb"|A\0[^./\0]+\0"
-)
 
 
 class _Entry(NamedTuple):
@@ -121,27 +112,30 @@ def _pass_over(stream: IO[bytes], size: int) -> None:
 def _interesting(diff: bytes) -> Iterable[_Entry]:
     """The entries of a raw diff (see ``facts.diff``) whose files are worth opening."""
     found: list[_Entry] = []
-    if not _HINT.search(diff):
-        return found
     tokens = diff.split(b"\0")
-    position = 0
-    while position < len(tokens) - 1 and tokens[position][:1] == b":":
-        fields = tokens[position].split(b" ")
-        status = fields[4][:1]
-        moved = status in b"RC"
-        raw_path = tokens[position + 2 if moved else position + 1]
-        position += 3 if moved else 2
+    position, last = 0, len(tokens) - 1
+    while position < last and tokens[position][:1] == b":":
+        head = tokens[position]
+        status = head[head.rfind(b" ") + 1 :][:1]
+        position += 2 if status in b"RC" else 1
+        raw_path = tokens[position]
+        position += 1
+        declares, may_tell = _promises(raw_path[raw_path.rfind(b"/") + 1 :])
+        is_added = status == b"A"
+        if not declares and not (may_tell and is_added):
+            continue
+        fields = head.split(b" ")
         if status == b"D" or fields[1] in (b"160000", b"120000"):
             continue
         path = raw_path.decode("utf-8", "surrogateescape")
-        is_added = status == b"A"
-        if is_manifest(path) or (is_added and _may_tell(path)):
-            found.append(_Entry(path, fields[2].decode(), fields[3].decode(), is_added))
-            if len(found) == _MAX_FILES:
-                break
+        found.append(_Entry(path, fields[2].decode(), fields[3].decode(), is_added))
+        if len(found) == _MAX_FILES:
+            break
     return found
 
 
-def _may_tell(path: str) -> bool:
-    name = path.rpartition("/")[2]
-    return name.endswith(_DOCUMENTS) or "." not in name
+@lru_cache(1 << 14)
+def _promises(name: bytes) -> tuple[bool, bool]:
+    """Whether a file of this name declares dependencies, and whether it may tell something when it is new."""
+    text = name.decode("utf-8", "surrogateescape")
+    return is_manifest(text), text.endswith(_DOCUMENTS) or "." not in text

@@ -12,9 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from achievement_collector.errors import CollectorError, RepositoryError
+from achievement_collector.machine import usable_cores
 from achievement_collector.sources.git.process import explain_failure, git_command, git_environment
 
 _READ_SIZE = 1 << 18
+_MOST = 4  # processes; one of ours stores what they find, and can take no more
 
 
 class DiffProcess:
@@ -93,18 +95,20 @@ class DiffProcess:
 
 
 class DiffPool:
-    """Compares batches of commits in ``processes`` git processes and hands them back in the order given.
+    """Compares batches of commits in several git processes and hands them back in the order given.
 
+    There are two, or as many as leave a core to ourselves, at most four, and no more than ``batches``.
     A commit that git cannot compare (an object is missing or damaged) has None as its difference.
     """
 
-    def __init__(self, directory: Path, processes: int, *options: str) -> None:
+    def __init__(self, directory: Path, batches: int, *options: str) -> None:
         self._directory = directory
         self._options = options
         self._waiting: queue.SimpleQueue[tuple[int, list[str]] | None] = queue.SimpleQueue()
         self._done: dict[int, dict[str, bytes | None] | CollectorError] = {}
         self._arrived = threading.Condition()
         self._processes: list[DiffProcess] = []
+        processes = max(1, min(batches, max(2, min(usable_cores() - 1, _MOST))))
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(processes)]
         for thread in self._threads:
             thread.start()
