@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -880,6 +880,22 @@ def test_a_renamed_repository_keeps_its_milestones(any_ledger: Ledger) -> None:
     assert told["progress"]["issues"] == 2
     assert len(told["pulls"]) == 2
     assert parts(told)["pass_rate"] == ("earned", 25, 10)
+
+
+def test_a_renamed_repository_keeps_what_was_said_and_seen_of_its_milestones(any_ledger: Ledger) -> None:
+    stage(any_ledger)
+    state_status(any_ledger, Plan(), "Stage 7.3", "Blocked", Origin.NOTION, NOW, NOW)
+    assert "github.com/acme/rocket/milestone/3" in take_snapshot(any_ledger, Plan(), NOW).new
+    hear(any_ledger, Observation(Kind.REPOSITORY, ROCKET, NOW, {"moved_to": "github.com/acme/space"}))
+    told = one_of(any_ledger, "Stage 7.3")
+    assert told["status"]["value"] == "Blocked"
+    assert take_snapshot(any_ledger, Plan(), NOW + HOUR).new == ()
+    take_snapshot(any_ledger, Plan(), NOW + DAY)
+    key = "github.com/acme/space/milestone/3"
+    with any_ledger.read() as connection:
+        assert [one.milestone for one in stored.snapshots(connection, [key])] == [key, key]
+        assert [day for day, _ in stored.targets_seen(connection)[key]] == [TODAY, TODAY + timedelta(days=1)]
+        assert stored.latest_snapshots(connection, TODAY + timedelta(days=1))[key].day == TODAY
 
 
 # --- forecasts in the ledger -------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from achievement_collector.ledger.entities import Thing, _read, things
 from achievement_collector.ledger.roadmap_tables import milestone_snapshots, milestone_statements
 from achievement_collector.ledger.rows import insert_rows
 from achievement_collector.ledger.tables import commits, entities, repositories
-from achievement_collector.ledger.work import names_of, present_key, present_names
+from achievement_collector.ledger.work import names_of, present_key, present_milestone, present_names
 
 _LINEAR_WORDS = {
     "backlog": Status.PLANNED,
@@ -222,11 +222,13 @@ def paths_of_merges(
 
 
 def statements(connection: Connection) -> dict[str, list[Statement]]:
-    """What people said of milestones' status in Notion or here, by the milestone's key."""
+    """What people said of milestones' status in Notion or here, by the milestone's present key."""
+    moved = present_names(connection)
     found: dict[str, list[Statement]] = {}
     for row in connection.execute(sa.select(milestone_statements).order_by(milestone_statements.c.origin)):
         status = Status(row.status) if row.status else None
-        found.setdefault(row.milestone, []).append(Statement(status, Origin(row.origin), row.words, row.at))
+        key = present_milestone(row.milestone, moved)
+        found.setdefault(key, []).append(Statement(status, Origin(row.origin), row.words, row.at))
     return found
 
 
@@ -245,7 +247,7 @@ def state(connection: Connection, milestone: str, said: Statement, now: int) -> 
 
 
 class Snapshot(NamedTuple):
-    """A milestone as it stood on a day (UTC); ``made`` is the moment (ms)."""
+    """A milestone as it stood on a day (UTC), by its present key; ``made`` is the moment (ms)."""
 
     milestone: str
     day: date
@@ -258,11 +260,10 @@ def add_snapshots(
 ) -> list[str]:
     """Keeps how milestones stand on a day (``target`` among the rest), and gives those of which there was no snapshot of this
     day yet: one that is there stays as it is for ever."""
-    taken = set(
-        connection.scalars(
-            sa.select(milestone_snapshots.c.milestone).where(milestone_snapshots.c.day == day.isoformat())
-        )
-    )
+    table = milestone_snapshots.c
+    moved = present_names(connection)
+    there = connection.scalars(sa.select(table.milestone).where(table.day == day.isoformat()))
+    taken = {present_milestone(key, moved) for key in there}
     new = [key for key in bodies if key not in taken]
     rows = []
     for key in new:
@@ -284,30 +285,33 @@ def snapshots(
     since: date | None = None,
     until: date | None = None,
 ) -> list[Snapshot]:
-    """The snapshots of these milestones, or of all, oldest first; from ``since`` to ``until``, both included."""
-    query = sa.select(milestone_snapshots).order_by(
-        milestone_snapshots.c.day, milestone_snapshots.c.milestone
-    )
-    if milestones is not None:
-        query = query.where(milestone_snapshots.c.milestone.in_(sorted(milestones)))
+    """The snapshots of these milestones, or of all, oldest first; from ``since`` to ``until``, both included. Of two of one
+    day, from before and after a repository was renamed, the later one."""
+    table = milestone_snapshots.c
+    query = sa.select(milestone_snapshots).order_by(table.day, table.made)
     if since is not None:
-        query = query.where(milestone_snapshots.c.day >= since.isoformat())
+        query = query.where(table.day >= since.isoformat())
     if until is not None:
-        query = query.where(milestone_snapshots.c.day <= until.isoformat())
-    return [
-        Snapshot(row.milestone, date.fromisoformat(row.day), row.made, json.loads(row.body))
-        for row in connection.execute(query)
-    ]
+        query = query.where(table.day <= until.isoformat())
+    moved = present_names(connection)
+    found = {}
+    for row in connection.execute(query):
+        key = present_milestone(row.milestone, moved)
+        if milestones is None or key in milestones:
+            found[row.day, key] = Snapshot(key, date.fromisoformat(row.day), row.made, json.loads(row.body))
+    return [found[place] for place in sorted(found)]
 
 
 def targets_seen(connection: Connection) -> dict[str, list[tuple[date, date | None]]]:
     """(day of a snapshot, target on it) of every milestone, oldest first."""
     table = milestone_snapshots.c
-    found: dict[str, list[tuple[date, date | None]]] = {}
-    for row in connection.execute(sa.select(table.milestone, table.day, table.target).order_by(table.day)):
+    moved = present_names(connection)
+    found: dict[str, dict[date, date | None]] = {}
+    query = sa.select(table.milestone, table.day, table.target).order_by(table.day, table.made)
+    for row in connection.execute(query):
         target = date.fromisoformat(row.target) if row.target else None
-        found.setdefault(row.milestone, []).append((date.fromisoformat(row.day), target))
-    return found
+        found.setdefault(present_milestone(row.milestone, moved), {})[date.fromisoformat(row.day)] = target
+    return {key: list(seen.items()) for key, seen in found.items()}
 
 
 def latest_snapshots(connection: Connection, before: date) -> dict[str, Snapshot]:
@@ -322,7 +326,9 @@ def latest_snapshots(connection: Connection, before: date) -> dict[str, Snapshot
     query = sa.select(milestone_snapshots).join(
         newest, sa.and_(newest.c.milestone == table.milestone, newest.c.day == table.day)
     )
-    return {
-        row.milestone: Snapshot(row.milestone, date.fromisoformat(row.day), row.made, json.loads(row.body))
-        for row in connection.execute(query)
-    }
+    moved = present_names(connection)
+    found: dict[str, Snapshot] = {}
+    for row in connection.execute(query.order_by(table.day, table.made)):
+        key = present_milestone(row.milestone, moved)
+        found[key] = Snapshot(key, date.fromisoformat(row.day), row.made, json.loads(row.body))
+    return found

@@ -131,6 +131,12 @@ def present_key(key: str, moved: Names) -> str:
     return f"{_present(place, moved)}{mark}{number}"
 
 
+def present_milestone(key: str, moved: Names) -> str:
+    """The key of a milestone, under the present name of its repository where it is one of a repository."""
+    place, mark, number = key.rpartition("/milestone/")
+    return f"{_present(place, moved)}{mark}{number}" if mark else key
+
+
 def spellings(key: str, moved: Names) -> list[str]:
     """The present key of a pull request, and those it had under earlier names and other spellings of its repository."""
     place, _, number = present_key(key, moved).rpartition("#")
