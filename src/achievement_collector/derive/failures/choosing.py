@@ -59,7 +59,7 @@ _OUTLIVED = frozenset(
     }
 )  # fmt: skip
 _NEAR = 400
-_DIGITS = str.maketrans("23456789", "1" * 8)
+_DIGITS = bytes.maketrans(b"23456789", b"1" * 8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,8 @@ class Chooser:
     def __init__(self, log: bytes, low: bytes, rules: RuleSet, seen_when_green: frozenset[str]) -> None:
         self._log, self._low, self._rules, self._green = log, low, rules, seen_when_green
         self._texts: dict[int, str] = {}
-        self._known: dict[tuple[bool, str], Rule | None] = {}
+        self._known: dict[tuple[bool, bytes], Rule | None] = {}
+        self._judged: dict[tuple[bool, int], Rule | None] = {}
 
     def choose(self, sections: Iterable[Section]) -> Choice:
         """The evidence in the failed parts."""
@@ -130,12 +131,16 @@ class Chooser:
         places = {*places, *self._backwards(end, part, _TAIL_LINES)}
         found: list[tuple[int, str, Rule]] = []
         for start in sorted(places):
-            text = self.text(start)
-            if not text or start == part.marker:
+            if start == part.marker:
                 continue
-            rule = self._rule(text, anywhere=start >= tail)
+            place = (start >= tail, start)
+            if place in self._judged:
+                rule = self._judged[place]
+            else:
+                text = self.text(start)
+                rule = self._judged[place] = self._rule(text, anywhere=start >= tail) if text else None
             if rule is not None:
-                found.append((start, text, rule))
+                found.append((start, self.text(start), rule))
         if self._green:
             found = [one for one in found if template(one[1]) not in self._green]
         often = Counter(rule.name for _, _, rule in found if rule.weight <= 5)
@@ -146,7 +151,7 @@ class Chooser:
 
     def _rule(self, text: str, *, anywhere: bool) -> Rule | None:
         # lines that differ in digits alone, 0 and 1 apart, are the same to the rules
-        key = (anywhere, text[:_KEY].translate(_DIGITS))
+        key = (anywhere, text[:_KEY].encode("utf-8", "surrogatepass").translate(_DIGITS))
         if key not in self._known:
             self._known[key] = self._rules.of(text, anywhere=anywhere)
         return self._known[key]

@@ -120,7 +120,7 @@ def _told(
         )
     if deciding is not None and deciding.rule.category is not None:
         rule, category = deciding.rule, deciding.rule.category
-        same = [one.text for one in anchors if _names_it(one, rule)]
+        same = {one.text for one in anchors if _names_it(one, rule)}
         text = signature((mask_secrets(one) for one in same), rule.name)
         return Explanation(
             category, evidence, text, cluster(text), rule.name,

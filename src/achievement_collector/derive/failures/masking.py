@@ -32,17 +32,19 @@ _OPTION = re.compile(
 _QUERY = re.compile(
     r"(?i)([?&](?:\w*signature|\w*token|\w*secret|api_?key|sig|x-amz-[\w-]+|code)=)[^&\s\"']{4,}"
 )
-_SIGNS = re.compile(
-    r"(?i)://|pass|pwd|secret|token|key|credential|bearer|basic |gh[pousr]_|glp|gl\w+-|AKIA|ASIA|ABIA|ACCA|xox|AIza|GOCSPX"
-    r"|ya29|[?&](?:sig|code)=|[rs]k_|sk-|lin_|ntn_|npm_|pypi-|SG\.|SK[0-9a-f]{32}|hf_|_v1_|_pat_|eyJ"
-)
+_SIGNS = (
+    "://", "pass", "pwd", "secret", "token", "key", "credential", "bearer", "basic ", "ghp_", "gho_", "ghu_", "ghs_", "ghr_",
+    "glpat-", "gldt-", "glrt-", "glcbt-", "glptt-", "glft-", "glsoat-", "glagent-", "akia", "asia", "abia", "acca", "xox", "aiza",
+    "gocspx", "ya29", "?sig=", "&sig=", "?code=", "&code=", "x-amz-", "signature=", "sk_", "rk_", "sk-", "lin_", "ntn_", "npm_",
+    "pypi-", "sg.", "hf_", "_v1_", "_pat_", "eyj",
+)  # fmt: skip
 
 MASK = "***"
 
 
 def mask_secrets(text: str) -> str:
     """The text with :data:`MASK` in place of tokens, keys, and passwords in addresses, settings and options."""
-    if not _SIGNS.search(text):
+    if not _may_hold_one(text):
         return text
     text = _TOKENS.sub(MASK, text)
     text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
@@ -50,3 +52,12 @@ def mask_secrets(text: str) -> str:
     text = _AFTER_NAME.sub(rf"\1{MASK}", text)
     text = _OPTION.sub(rf"\1{MASK}", text)
     return _QUERY.sub(rf"\1{MASK}", text)
+
+
+def _may_hold_one(text: str) -> bool:
+    """A quick look: whether a line has anything that one of the patterns needs."""
+    low = text.casefold()
+    for sign in _SIGNS:  # noqa: SIM110 - a generator takes twice as long
+        if sign in low:
+            return True
+    return "SK" in text

@@ -51,7 +51,7 @@ def _is_noise(text: str, low: str) -> bool:
     """Whether a line speaks of errors without telling of one: none happened, a name, a command, a step that went well."""
     if _NOISE_AT_START.match(text) or (text[-1:] in "kKSsDd)" and _NOISE_AT_END.search(text[-40:])):
         return True
-    if ("0" in text or "no" in low or "zero" in low) and _NOISE_OF_NOTHING.search(text):
+    if _may_tell_of_nothing(low) and _NOISE_OF_NOTHING.search(text):
         return True
     if "retrying" in low:  # the last time it failed it does not say so
         return True
@@ -61,6 +61,10 @@ def _is_noise(text: str, low: str) -> bool:
     if "arning: " in text and _NOISE_OF_WARNINGS.search(text):
         return True
     return ("fail" in low or "err" in low) and any(name in low for name in _NAMES)
+
+
+def _may_tell_of_nothing(low: str) -> bool:
+    return "0 " in low or "no " in low or "zero " in low or ("0" in low and (":" in low or "=" in low))
 
 
 class Precision(NamedTuple):
