@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,52 @@ def test_the_same_key_links_and_a_copy_does_not() -> None:
         (OperationKind.LINK, "g9", "n1")
     ]
     assert "it is a copy" in " ".join(found.notes)
+
+
+def test_the_key_of_a_milestone_in_an_issue_of_a_stranger_takes_nothing_over() -> None:
+    key = "github.com/acme/rocket/milestone/1"
+    row = item(N, "n1", title="Stage 7", **{KEY: key})
+    milestone = replace(item(G, "g1", title="Stage 7"), kind="milestone", own=key)
+    stranger = item(G, "g2", title="Buy", **{KEY: key})
+    found = plan(view(milestone, stranger), view(row), Known())
+    assert [(one.kind, one.target, one.partner) for one in found.operations if not one.is_write] == [
+        (OperationKind.LINK, "g1", "n1")
+    ]
+    assert all(one.target != "g2" for one in found.operations)
+    assert "Buy carries the key of another item" in " ".join(found.notes)
+    # nor where the milestone is gone, or was not shown
+    for github in (view(stranger), view(stranger, is_complete=False)):
+        assert plan(github, view(row), Known()).operations == ()
+    # the milestone itself, under the former name of its repository, is found by its number
+    former = replace(
+        item(G, "g1", title="Stage 7", **{KEY: key}),
+        kind="milestone",
+        own="github.com/acme/space/milestone/1",
+    )
+    assert plan(view(former), view(row), Known()).operations[0].kind is OperationKind.LINK
+
+
+def test_a_key_that_links_two_others_makes_nothing_of_its_owner() -> None:
+    key = own_key(N, "n1")
+    link = Link(key, "g1", "n2", "milestone")
+    owner = replace(item(N, "n1", title="Mine"), is_wanted=True)
+    found = plan(view(item(G, "g1", **{KEY: key})), view(owner, item(N, "n2", **{KEY: key})), Known((link,)))
+    assert not [one for one in found.operations if one.kind is OperationKind.CREATE]
+    assert "links two other items" in " ".join(found.notes)
+
+
+def test_of_rows_of_one_title_no_milestone_is_made() -> None:
+    rows = [
+        replace(item(N, f"n{number}", title=title), is_wanted=True)
+        for number, title in enumerate(("Twin", "twin", "One"))
+    ]
+    found = plan(view(), view(*rows), Known())
+    assert {one.partner or one.target for one in found.writes} == {"n2"}
+    assert sum("same title" in note for note in found.notes) == 2
+    there = replace(item(G, "g1", title="One", **{KEY: "k"}), kind="milestone")
+    known = Known((Link("k", "g1", "n9", "milestone"),))
+    found = plan(view(there), view(rows[2], item(N, "n9", title="Other", **{KEY: "k"})), known)
+    assert not [one for one in found.operations if one.kind is OperationKind.CREATE]
 
 
 def test_absence_counts_after_two_complete_sweeps_that_saw_something_known() -> None:
@@ -1140,22 +1187,40 @@ def test_a_token_that_may_not_set_labels_is_told(places: Places) -> None:
     assert "may not set labels" in done.failed[0]
 
 
-def test_a_title_that_is_taken_is_parked(places: Places) -> None:
+def test_a_title_that_is_taken_is_told_before_anything_is_made(places: Places) -> None:
     places.github.person_adds_milestone("Stage 7")
     places.sync()
     places.add_row("Stage 7")
+    writes = len(places.github.writes)
+    done = places.sync()
+    assert (done.exit, done.writes, len(places.github.writes)) == (Exit.CLEAN, 0, writes)
+    assert "same title" in " ".join(done.notes)
+    row = next(
+        one.id
+        for one in places.notion.rows(places.source)
+        if not places.notion.values(one.id).get("Sync Key")
+    )
+    places.notion.person_sets(row, {"🧩 Milestone": text("Stage 8", "title")})
+    assert places.sync().created[G] == 1
+
+
+def test_a_title_that_is_refused_is_parked(places: Places) -> None:
+    for name in ("Stage 7", "Stage 8"):
+        places.github.person_adds_milestone(name)
+    places.sync()
+    row = next(
+        one.id
+        for one in places.notion.rows(places.source)
+        if places.notion.values(one.id)["🧩 Milestone"] == "Stage 8"
+    )
+    places.notion.person_sets(row, {"🧩 Milestone": text("Stage 7", "title")})
     done = places.sync()
     assert "already_exists" in done.failed[0]
     assert done.exit is Exit.PARTIAL
     writes = len(places.github.writes)
     assert places.sync().exit is Exit.PARTIAL
     assert len(places.github.writes) == writes
-    row = next(
-        one.id
-        for one in places.notion.rows(places.source)
-        if places.notion.values(one.id)["Sync Key"].startswith("nt")
-    )
-    places.notion.person_sets(row, {"🧩 Milestone": text("Stage 8", "title")})
+    places.notion.person_sets(row, {"🧩 Milestone": text("Stage 9", "title")})
     assert places.sync().exit is Exit.CLEAN
 
 

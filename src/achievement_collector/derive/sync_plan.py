@@ -291,10 +291,7 @@ class _Planner:
         for key, sides in sorted(found.items()):
             if key in keys or key in self.known.busy:
                 continue
-            mine = {
-                side: self._original(key, [one for one in items if one.key == key] or items)
-                for side, items in sides.items()
-            }
+            mine = {side: self._original(key, side, items) for side, items in sides.items()}
             one, other = mine.get(Side.GITHUB), mine.get(Side.NOTION)
             if one is not None and other is not None:
                 link = Link(key, one.id, other.id, one.kind)
@@ -314,7 +311,7 @@ class _Planner:
         found: dict[str, dict[Side, list[Item]]] = {}
         for side in Side:
             for item in self._items(side):
-                title = str(item.values.get("title") or "").casefold()
+                title = _title(item)
                 is_free = (
                     (side, item.id) not in linked and self._key(item) in ("", item.own_key) and not item.gone
                 )
@@ -342,12 +339,17 @@ class _Planner:
             )  # fmt: skip
         return made
 
-    @staticmethod
-    def _original(key: str, items: list[Item]) -> Item | None:
-        """The one that a key belongs to: the only one, or the one that it was derived from."""
-        if len(items) == 1:
-            return items[0]
-        return next((one for one in items if one.own_key == key), None)
+    def _original(self, key: str, side: Side, items: list[Item]) -> Item | None:
+        """The one that a key belongs to: the one that it was derived from. Where that is not there any more, the only one that
+        carries it, but a milestone's key only for that milestone: everybody can write a key that can be guessed into an issue."""
+        for one in items:
+            if one.own_key == key:
+                return one
+        if len(items) > 1 or not self.views[side].is_complete:
+            return None
+        number = _milestone_number(key)
+        is_possible = side is Side.NOTION or not number or _milestone_number(items[0].own_key) == number
+        return items[0] if is_possible else None
 
     def _key(self, item: Item) -> str:
         """The key that stands in it, or the one that this stands for."""
@@ -528,6 +530,7 @@ class _Planner:
             for side in Side
         }
         taken = {link.key for link in self.known.links}
+        titles = self._milestone_titles(linked)
         alone = 0
         for side in Side:
             for item in self._items(side):
@@ -546,6 +549,10 @@ class _Planner:
                     )
                 elif own in self.known.busy:
                     self.waiting.append(own)
+                elif own in taken:
+                    self.notes.append(
+                        f"{side.spelt}: {item.label or item.id}: its key links two other items; it is not synchronised"
+                    )
                 elif own in carried[side.other]:
                     self.notes.append(
                         f"{side.spelt}: {item.label or item.id}: several items of {side.other.spelt} carry its key; clear it in "
@@ -556,12 +563,36 @@ class _Planner:
                     and side.other in self.policy.creates
                     and (side, item.id) not in self.proposed
                 ):
-                    self._create(item, own)
+                    if side is Side.NOTION and titles[_title(item)] > 1:
+                        self.notes.append(
+                            f"Notion: {item.label}: another milestone or row has the same title, and GitHub allows a milestone's "
+                            "only once; rename one of them"
+                        )
+                    else:
+                        self._create(item, own)
         if alone:
             self.notes.append(
                 f"Notion: {alone} {'row shows a milestone' if alone == 1 else 'rows show milestones'} that this repository does "
                 "not have; published from here, and not synchronised"
             )
+
+    def _milestone_titles(self, linked: Mapping[tuple[Side, str], str]) -> Counter[str]:
+        """How often each title is that of a milestone of GitHub, or of a row that would become one."""
+        if self.policy.new_kind != "milestone":
+            return Counter()
+        return Counter(
+            _title(item)
+            for side in Side
+            for item in self._items(side)
+            if not item.gone
+            and (
+                item.kind == "milestone"
+                if side is Side.GITHUB
+                else item.is_wanted
+                and (side, item.id) not in linked
+                and self._key(item) in ("", item.own_key)
+            )
+        )
 
     def _create(self, item: Item, key: str) -> None:
         target = item.side.other
@@ -594,6 +625,16 @@ class _Planner:
                 f"only {item.side.spelt} has it", item.label,
             )
         )  # fmt: skip
+
+
+def _milestone_number(key: str) -> str:
+    """Of the key of one of GitHub's milestones; empty for other keys."""
+    _, mark, number = key.rpartition("/milestone/")
+    return number if mark else ""
+
+
+def _title(item: Item) -> str:
+    return str(item.values.get("title") or "").casefold()
 
 
 def _is_fine(github: Item) -> bool:
