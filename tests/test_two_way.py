@@ -62,6 +62,7 @@ from achievement_collector.publish.github.issues import change, creation, item_o
 from achievement_collector.publish.notion.client import NotionClient
 from achievement_collector.publish.notion.plan import RoadmapRow
 from achievement_collector.services.notion import Contents, create_databases, publish
+from achievement_collector.services.notion_contents import roadmap_rows
 from achievement_collector.services.roadmap import load_plan, roadmap_status
 from achievement_collector.services.two_way.passes import GRACE, LEASE, Exit, Pass, SyncError, run_pass
 from achievement_collector.services.two_way.ports import RefusedError, Sweep, UncertainError
@@ -1348,6 +1349,38 @@ def test_a_row_of_a_milestone_that_the_roadmap_joins_is_taken_over(
     assert (done.linked, done.created[N], done.exit) == (1, 0, Exit.CLEAN)
     assert len(places.notion.rows(places.source)) == 1
     assert places.row("Stage 7.3")[1]["Sync Key"] == key
+    assert places.sync().writes == 0
+
+
+def test_changes_of_the_roadmap_reach_a_linked_row_and_go_on_to_github(
+    places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    number = places.github.person_adds_milestone("Stage 7.3")
+    key = f"127.0.0.1/acme/rocket/milestone/{number}"
+
+    def plan_says(status: str, target: str) -> None:
+        (tmp_path / "roadmap.yaml").write_text(
+            f"milestones:\n  - id: s73\n    title: Stage 7.3\n    status: {status}\n    target: {target}\n"
+            f"    github: ['{key}']\n"
+        )
+        rows = roadmap_rows(places.ledger, places.settings, None, places.clock(), [])
+        published(places, *rows)
+
+    plan_says("Blocked", "2027-01-01")
+    assert places.sync().exit is Exit.CLEAN
+    plan_says("In Progress", "2027-06-30")
+    page, values = places.row("Stage 7.3")
+    assert (values["✅ Status"], values["📆 Target Date"]) == ("In Progress", "2027-06-30")
+    places.sync()
+    assert str(places.github.milestones[number]["due_on"])[:10] == "2027-06-30"
+    with places.ledger.read() as connection:
+        assert statements(connection) == {}  # what the file says is no word of Notion's people
+    # what people set in Notion stays, and the file is not written over it
+    places.notion.person_sets(page, {"📆 Target Date": {"date": {"start": "2027-08-01"}}})
+    places.sync()
+    plan_says("In Progress", "2027-09-01")
+    assert places.row("Stage 7.3")[1]["📆 Target Date"] == "2027-08-01"
     assert places.sync().writes == 0
 
 

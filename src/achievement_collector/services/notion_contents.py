@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any, NamedTuple
 
 from achievement_collector.config import Settings
+from achievement_collector.facts.milestones import Milestone, Origin
 from achievement_collector.ledger import ci_runs
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.work import names_of
@@ -82,7 +83,23 @@ def roadmap_rows(
         own = f"{web_host(settings.github_api_url)}/{settings.github_repository}"
         names = {place: names_of(connection, place) for place in places}
         synced = {name.casefold() for name in (own, *names_of(connection, own))}
-    return [_row(one, settings, reports, _key_of(one, linked, synced, names)) for one in told]
+    filed = {key: one for one in plan.milestones for key in (one.key, *one.same_as)}
+    return [
+        _row(one, settings, reports, _key_of(one, linked, synced, names), _left(one, filed)) for one in told
+    ]
+
+
+_OF_PEOPLE = frozenset({"name", "target", "status", "notes"})
+
+
+def _left(one: Data, filed: Mapping[str, Milestone]) -> frozenset[str]:
+    """What of a linked row is left to the two-way sync: what people own in it, but for what roadmap.yaml itself says."""
+    found = next((filed[key] for key in _keys(one) if key in filed), None)
+    if found is None:
+        return _OF_PEOPLE
+    is_stated = any(said.origin is Origin.FILE for said in found.statements)
+    said = {"name": bool(found.title), "target": found.target is not None, "status": is_stated}
+    return _OF_PEOPLE - {name for name, is_said in said.items() if is_said}
 
 
 class _Key(NamedTuple):
@@ -119,7 +136,9 @@ def _key_of(
     return _Key(chosen, False, tuple(key for key in dict.fromkeys(others) if key != chosen))
 
 
-def _row(one: Data, settings: Settings, reports: Mapping[str, Week], known_as: _Key) -> RoadmapRow:
+def _row(
+    one: Data, settings: Settings, reports: Mapping[str, Week], known_as: _Key, left: frozenset[str]
+) -> RoadmapRow:
     parts = {part["name"]: part for part in one["readiness"]["parts"]}
     points, share = one["readiness"]["points"], one["progress"]["share"]
     score = None if points is None else points / 100
@@ -132,7 +151,8 @@ def _row(one: Data, settings: Settings, reports: Mapping[str, Week], known_as: _
         known_as.key, one["title"], target, one["status"]["value"],
         score if settings.progress_source == "documents" else share,
         _value(parts, "pass_rate"), _value(parts, "auto_fix"), own.page.mttr if own else None,
-        own.trend if own else None, one.get("related_pull"), None, report.key if report else None, known_as.is_linked,
+        own.trend if own else None, one.get("related_pull"), None, report.key if report else None,
+        left if known_as.is_linked else frozenset(),
         breakdown_of(one, week.told if week else ""), known_as.earlier,
     )  # fmt: skip
 

@@ -42,8 +42,8 @@ class ReportPage:
 @dataclass(frozen=True, slots=True)
 class RoadmapRow:
     """A milestone for Notion. ``key`` tells it from all others for ever; ``progress``, ``pass_rate`` and ``auto_fix`` are
-    0-1, ``mttr`` is in minutes; ``report_key`` names the newest report. None is not known, or was not measured. What people
-    own in a row that ``is_linked`` is the two-way sync's to write. ``markdown`` is what is computed and told in words: the text
+    0-1, ``mttr`` is in minutes; ``report_key`` names the newest report. None is not known, or was not measured. The
+    fields in ``left`` are the two-way sync's to write. ``markdown`` is what is computed and told in words: the text
     of the row's page and never ``notes``, which are people's and go on to GitHub. ``earlier`` as a report has it."""
 
     key: str
@@ -58,12 +58,12 @@ class RoadmapRow:
     pull: str | None = None
     notes: str | None = None
     report_key: str | None = None
-    is_linked: bool = False
+    left: frozenset[str] = frozenset()
     markdown: str | None = None
     earlier: tuple[str, ...] = ()
 
 
-_NOT_FIELDS = {"key", "markdown", "report_key", "earlier"}
+_NOT_FIELDS = {"key", "markdown", "report_key", "earlier", "left"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ def wanted_of(table: Table, told: ReportPage | RoadmapRow, blocks: tuple[Block, 
         column = table.columns.get(key)
         if key in _NOT_FIELDS or column is None:
             continue
-        if isinstance(told, RoadmapRow) and told.is_linked and not column.field.is_ours:
+        if isinstance(told, RoadmapRow) and key in told.left:
             continue
         value = getattr(told, key)
         try:

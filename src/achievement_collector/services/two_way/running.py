@@ -22,7 +22,7 @@ from achievement_collector.derive.merging import (
 from achievement_collector.derive.milestones import Names
 from achievement_collector.derive.sync_plan import Policy
 from achievement_collector.errors import ConfigurationError, NotFoundError
-from achievement_collector.facts.milestones import Origin, Plan
+from achievement_collector.facts.milestones import Milestone, Origin, Plan
 from achievement_collector.ledger import syncing
 from achievement_collector.ledger.entities import cursor, cursors_like, remember
 from achievement_collector.ledger.roadmap import state, statements
@@ -175,7 +175,7 @@ def _hear_statuses(ledger: Ledger, plan: Plan, done: Pass, place: str, source: s
         words = next((told.words for told in said.get(known, ()) if told.origin is Origin.NOTION), "")
         if one.value == words:
             continue
-        if _is_of_people(one, kept):
+        if _is_of_people(one, kept) and not (len(found) == 1 and _says(found[0], one.value)):
             wanted = one.value
         elif words:
             wanted = ""  # it was replaced by what GitHub or the roadmap says
@@ -186,6 +186,11 @@ def _hear_statuses(ledger: Ledger, plan: Plan, done: Pass, place: str, source: s
         else:  # GitHub's milestones are read later than they are synchronised
             with ledger.write() as connection:
                 state(connection, known, statement_of(wanted, Origin.NOTION, now), now)
+
+
+def _says(one: Milestone, status: str) -> bool:
+    """Whether roadmap.yaml gives a milestone this status, which is published as it changes."""
+    return any(said.origin is Origin.FILE and said.status == status for said in one.statements)
 
 
 def _is_of_people(one: RowStatus, kept: Kept) -> bool:
