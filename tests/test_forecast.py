@@ -29,6 +29,7 @@ from achievement_collector.derive.quarters import (
     quarter_of,
 )
 from achievement_collector.derive.slips import (
+    Counted,
     Measured,
     completion_rate,
     measure_data,
@@ -270,12 +271,15 @@ def test_without_snapshots_slips_are_not_measured() -> None:
 
 def test_missing_values_are_left_out_and_counted_never_zero() -> None:
     found = completion_rate([
-        (Status.COMPLETED, False), (Status.PLANNED, False), (None, False), (None, False), (None, True),
+        Counted(Status.COMPLETED), Counted(Status.PLANNED), Counted(None), Counted(None), Counted(None, is_dropped=True),
     ])  # fmt: skip
     assert found.value == 0.5
     assert found.n == 2
     assert "2 without a status, 1 given up" in found.told
-    for nothing in (completion_rate([]), completion_rate([(None, False)]), sync_reliability(None)):
+    # GitHub knows no other status than these two, so that closed ones alone would make 100 %
+    found = completion_rate([Counted(Status.COMPLETED), *[Counted(None, is_open=True)] * 4])
+    assert (found.value, found.n) == (0.2, 5)
+    for nothing in (completion_rate([]), completion_rate([Counted(None)]), sync_reliability(None)):
         assert nothing.value is None
         assert nothing.state is Measured.NOT_MEASURED
         assert measure_data(nothing)["text"] == "not measured"
@@ -371,12 +375,30 @@ def test_planned_against_delivered() -> None:
     assert titles["added_later"] == ["new"]
     assert "worked" in titles["worked_on"]
     assert "elsewhere" not in titles["worked_on"]
-    assert (found.on_time, found.on_time_n, found.undated) == (1, 3, 1)
-    assert found.on_time_rate == pytest.approx(1 / 3)
+    # those that were not delivered have missed their target, as late as they may yet come
+    assert (found.on_time, found.on_time_n, found.undated) == (1, 6, 1)
+    assert found.on_time_rate == pytest.approx(1 / 6)
     assert found.is_over
     assert told["delivered"][1] == {
         "key": "late", "title": "late", "target": "2026-11-30", "status": "Completed", "completed": "2026-12-01",
     }  # fmt: skip
+
+
+def test_a_target_that_is_yet_to_come_is_not_missed() -> None:
+    begin, middle = date(2026, 10, 1), date(2026, 11, 15)
+    going, done = Status.IN_PROGRESS, Status.COMPLETED
+    passed, ahead = date(2026, 11, 1), date(2026, 12, 20)
+    known = [
+        *(
+            seen(name, begin, going, day)
+            for name, day in (("a", passed), ("b", passed), ("c", ahead), ("d", middle))
+        ),
+        seen("a", middle, done, passed, completed=passed),
+        *(seen(name, middle, going, day) for name, day in (("b", passed), ("c", ahead), ("d", middle))),
+    ]
+    found = delivery_of(Q4, known)
+    assert not found.is_over
+    assert (found.on_time, found.on_time_n) == (1, 2)
 
 
 def test_later_snapshots_never_change_a_quarter() -> None:

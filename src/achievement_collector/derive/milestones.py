@@ -59,6 +59,7 @@ def _one_of(key: str, group: Sequence[Milestone]) -> Milestone:
         completed=next((one.completed for one in ordered if one.completed is not None), None),
         url=next((one.url for one in ordered if one.url), ""),
         parent=next((one.parent for one in ordered if one.parent), ""),
+        is_open=any(one.is_open for one in ordered),
         is_dropped=first.is_dropped or (not _is_filed(first) and any(one.is_dropped for one in ordered)),
     )
 

@@ -85,9 +85,10 @@ class Delivery:
     quarter since it began, ``moved_out`` were planned and have a later target now. ``worked_on`` had a target, work or a
     completion in it.
 
-    ``on_time`` of ``on_time_n`` were completed by the target they had when the quarter began; a completion of which nobody
-    told the day is in neither. ``why`` is set where the plan cannot be told; ``start`` and ``end`` are the days of the
-    snapshots that tell, ``is_over`` whether the last one is of the quarter's end."""
+    ``on_time`` of ``on_time_n`` were completed by the target they had when the quarter began: of all planned ones whose target
+    has passed, the ones that were not completed included; a completion of which nobody told the day is in neither. ``why`` is
+    set where the plan cannot be told; ``start`` and ``end`` are the days of the snapshots that tell, ``is_over`` whether the
+    last one is of the quarter's end."""
 
     quarter: Quarter
     planned: tuple[Seen, ...] = ()
@@ -148,11 +149,13 @@ def delivery_of(quarter: Quarter, snapshots: Iterable[Seen]) -> Delivery:
         if one.key not in names and one.key not in finished_before and quarter.holds(one.target)
     ]
     dated = [one for one in delivered if now[one.key].completed is not None]
+    missed = [one for one in carried if is_over or (one.target is not None and one.target < inside[-1])]
     return Delivery(
         quarter, tuple(planned), _of(now, delivered), _of(now, carried),
         _of(now, [one for one in carried if _is_later(now[one.key].target, quarter)]), _of(now, dropped), tuple(added),
         _worked_on(quarter, begun, end),
-        sum(_by(now[one.key].completed, one.target) for one in dated), len(dated), len(delivered) - len(dated),
+        sum(_by(now[one.key].completed, one.target) for one in dated), len(dated) + len(missed),
+        len(delivered) - len(dated),
         "", start, inside[-1], is_over,
     )  # fmt: skip
 

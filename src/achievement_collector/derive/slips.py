@@ -111,8 +111,8 @@ class Measure(NamedTuple):
 
 
 COMPLETION_RATE = (
-    "Milestones that people set to Completed, of all whose status people set. Milestones without a status and those that were"
-    " given up are left out and counted."
+    "Milestones that people set to Completed, of all whose status people set or that GitHub shows as open. Milestones of which"
+    " nothing tells whether they are done and those that were given up are left out and counted."
 )
 CI_HEALTH = (
     "Points of the three CI parts of the readiness formula (pass rate 25, auto-fix 15, critical workflows 30) over the whole"
@@ -125,19 +125,27 @@ VELOCITY = (
 RELIABILITY = "Syncs that ended without an error, of all that ended, in the last 28 days."
 
 
-def completion_rate(milestones: Sequence[tuple[Status | None, bool]]) -> Measure:
-    """The share of completed milestones; each is (status, whether it was given up)."""
+class Counted(NamedTuple):
+    """What the completion rate asks of a milestone; ``is_open`` says that GitHub shows it as open."""
+
+    status: Status | None
+    is_dropped: bool = False
+    is_open: bool = False
+
+
+def completion_rate(milestones: Sequence[Counted]) -> Measure:
+    """The share of completed milestones."""
     name = "milestone_completion_rate"
-    stated = [status for status, dropped in milestones if status is not None and not dropped]
-    dropped = sum(is_dropped for _, is_dropped in milestones)
-    silent = len(milestones) - len(stated) - dropped
+    told_of = [one for one in milestones if not one.is_dropped and (one.status is not None or one.is_open)]
+    dropped = sum(one.is_dropped for one in milestones)
+    silent = len(milestones) - len(told_of) - dropped
     left = f"; left out: {silent} without a status, {dropped} given up" if silent or dropped else ""
-    if not stated:
+    if not told_of:
         told = f"no milestone has a status that somebody set{left}"
         return Measure(name, COMPLETION_RATE, "ratio", Measured.NOT_MEASURED, 0, None, told)
-    done = sum(status is Status.COMPLETED for status in stated)
-    told = f"{done} of {len(stated)}{left}"
-    return Measure(name, COMPLETION_RATE, "ratio", Measured.MEASURED, len(stated), done / len(stated), told)
+    done = sum(one.status is Status.COMPLETED for one in told_of)
+    told = f"{done} of {len(told_of)}{left}"
+    return Measure(name, COMPLETION_RATE, "ratio", Measured.MEASURED, len(told_of), done / len(told_of), told)
 
 
 def ci_health_score(score: Readiness | None) -> Measure:

@@ -49,7 +49,7 @@ class Milestone:
     ``key`` names it for ever: ``github.com/acme/rocket/milestone/3``, ``linear/<id>``, ``label/<name>``, or the id that
     roadmap.yaml gives it. ``same_as`` lists the keys that people say are the same milestone; ``names`` are the other names
     it goes by; ``scope`` is the repository that its titles are read in, empty for all. ``is_dropped`` says that people gave
-    it up (canceled)."""
+    it up (canceled), ``is_open`` that GitHub shows it as open."""
 
     key: str
     title: str
@@ -68,6 +68,7 @@ class Milestone:
     url: str = ""
     parent: str = ""  # the key of the project that it is a part of
     is_dropped: bool = False
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ def _of_github(connection: Connection, thing: Thing) -> Milestone | None:
     return Milestone(
         f"{present}/milestone/{number}", str(told["name"]), Origin.GITHUB, scope=present, repositories=(present,),
         statements=said, target=_day_of(told.get("due")), completed=told.get("completed") if closed else None,
-        url=told.get("url") or "",
+        url=told.get("url") or "", is_open=told.get("state") == "open",
     )  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _early(data: Data) -> str:
 def _on_time(told: Data) -> str:
     undated = f"; of {told['undated']} nobody told the day" if told["undated"] else ""
     if told["value"] is None:
-        return f"not measured: none was delivered on a day that is known{undated}"
+        return f"not measured: no target of the quarter's beginning has passed{undated}"
     share = f"{told['value'] * 100:.1f} % ({told['on_time']} of {told['n']}"
     return f"{share} delivered by the target of the quarter's beginning){undated}"
 

@@ -42,6 +42,7 @@ from achievement_collector.derive.readiness import (
     score_changes,
 )
 from achievement_collector.derive.slips import (
+    Counted,
     Measure,
     ci_health_score,
     completion_rate,
@@ -319,7 +320,9 @@ def _measures(gathered: Gathered) -> tuple[Measure, ...]:
     today = _day(gathered.now)
     items = {item.key: item for own in gathered.work.values() for item in own.items()}
     return (
-        completion_rate([(status_of(one).status, one.is_dropped) for one in gathered.milestones]),
+        completion_rate(
+            [Counted(status_of(one).status, one.is_dropped, one.is_open) for one in gathered.milestones]
+        ),
         ci_health_score(readiness(gathered.inputs_of_all())),
         velocity(items.values(), today),
         sync_reliability(syncs_ended(gathered.connection, gathered.now - _MEASURED)),
