@@ -285,6 +285,28 @@ def test_a_renamed_repository_keeps_its_reports(month: Ledger) -> None:
         list_reports(month, "monthly")
 
 
+def test_a_frozen_quarter_is_found_under_every_name_of_its_repository_and_of_its_fiscal_year_only(
+    any_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    stored(any_ledger, [attempt(1, TRUTH.since, "success")], [])
+    before = quarterly_report(any_ledger, SETTINGS, NOW, quarter="Q3-2026", repository="acme/rocket")
+    assert before["is_frozen"]
+    renamed = Observation(Kind.REPOSITORY, REPOSITORY, NOW, {"moved_to": "github.com/acme/starship"})
+    with any_ledger.write() as connection:
+        take_in(connection, [renamed], NOW)
+    stored(any_ledger, [attempt(2, TRUTH.since, "failure")], [])
+    assert (
+        quarterly_report(any_ledger, SETTINGS, NOW, quarter="Q3-2026", repository="acme/starship") == before
+    )
+    april = replace(SETTINGS, fiscal_year_start=4)
+    other = quarterly_report(any_ledger, april, NOW, quarter="Q2-2027", repository="acme/starship")
+    assert other["analysis_period"] == before["analysis_period"]
+    assert len(list_reports(any_ledger, "quarterly")) == 2
+    begun = quarterly_report(any_ledger, april, NOW, quarter="Q3-2026", repository="acme/starship")
+    assert begun["analysis_period"]["since"].startswith("2025-10-01")
+
+
 def test_a_quarter_of_which_nothing_is_known_is_not_frozen(
     any_ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,7 @@ from achievement_collector.ledger.ci_tables import ci_attempts, ci_jobs
 from achievement_collector.ledger.entities import cursor, cursors_like, thing, things
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.ledger.tables import cursors, entities
+from achievement_collector.ledger.work import names_of
 from achievement_collector.services.github_sync import Synced, sync_repository, web_host
 from achievement_collector.sources.github import listing
 from achievement_collector.sources.github.client import (
@@ -756,6 +757,23 @@ def test_a_repository_that_was_renamed_is_followed_and_not_read_anew(
     sync(any_ledger, client)
     assert {one.status for one in github.asked} == {301, 304}
     assert rows(any_ledger) == before
+
+
+def test_a_repository_that_is_asked_for_by_its_new_name_is_known_by_its_number(
+    any_ledger: Ledger, github: FakeGitHub, client: GitHubClient
+) -> None:
+    """In Actions the name changes by itself, and the word of the renaming may never have come."""
+    fill(github)
+    sync(any_ledger, client)
+    github.name = "acme/shuttle"
+    github.former_names.add("acme/rocket")
+    github.asked.clear()
+    done = sync(any_ledger, client, "acme/shuttle")
+    assert done.repository == "github.com/acme/shuttle"
+    assert known(any_ledger, Kind.REPOSITORY, KEY)["moved_to"] == "github.com/acme/shuttle"
+    assert not any("/pulls/" in one.path for one in github.asked)  # nothing is read anew
+    with any_ledger.read() as connection:
+        assert names_of(connection, KEY) == ["github.com/acme/shuttle", KEY]
 
 
 def thing_keys(ledger: Ledger, kind: Kind) -> set[str]:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.errors import ConfigurationError
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.ci_runs import ended, take_in_runs
-from achievement_collector.ledger.entities import Changed, cursor, cursors_like, remember, take_in
+from achievement_collector.ledger.entities import Changed, cursor, remember, take_in, things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_runs import Details, Reach, collect_details
 from achievement_collector.sources.github import listing
@@ -152,14 +152,35 @@ class _Sync:
         step = listing.repository(self.client, name, self.host, place, self.now)
         if step is None:
             return place
-        new = f"github/{self.host}/{step.place['name']}"
+        present = f"{self.host}/{step.place['name']}"
+        former = self._former_names(step, present)
+        seen = step.observations[0]
+        step.observations.extend(
+            Observation(Kind.REPOSITORY, one, seen.at, {"moved_to": present}) for one in former
+        )
         moved: dict[str, Any] = {}
-        if new.casefold() != old.casefold():
-            with self.ledger.read() as connection:
-                if not cursors_like(connection, f"{new}/"):
-                    moved = {f"{new}/{each}": cursor(connection, f"{old}/{each}") for each in _LISTS}
-        self._store(step, f"{old}/repository", {name: told for name, told in moved.items() if told})
+        with self.ledger.read() as connection:
+            if all(cursor(connection, f"github/{present}/{each}") is None for each in _LISTS):
+                for before in (f"{self.host}/{name}", *former):
+                    places = {each: cursor(connection, f"github/{before}/{each}") for each in _LISTS}
+                    moved |= {f"github/{present}/{each}": told for each, told in places.items() if told}
+        self._store(step, f"{old}/repository", moved)
         return step.place
+
+    def _former_names(self, step: Step, present: str) -> list[str]:
+        """Under which other names the repository is known, by GitHub's number of it: it was asked for by a new name, and the
+        word of its renaming never came."""
+        number = step.observations[0].fields.get("id")
+        with self.ledger.read() as connection:
+            return [
+                one.key
+                for one in things(connection, Kind.REPOSITORY)
+                if number is not None
+                and one.fields.get("id") == number
+                and one.key.startswith(f"{self.host}/")
+                and one.key.casefold() != present.casefold()
+                and not one.fields.get("moved_to")
+            ]
 
     def read_list(self, name: str, repository: Mapping[str, Any]) -> None:
         """Reads one list to its end. One that the token may not see, or that GitHub cannot show, does not hold up the others."""

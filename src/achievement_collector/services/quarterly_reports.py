@@ -24,6 +24,7 @@ from achievement_collector.facts.milestones import Plan
 from achievement_collector.ledger import ci_runs, roadmap
 from achievement_collector.ledger import reports as stored
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.ledger.work import names_of
 from achievement_collector.services.ci_health import health_between, repository_of
 from achievement_collector.services.milestone_work import Gathered
 from achievement_collector.services.reports import coverage_of
@@ -46,8 +47,9 @@ def quarterly_report(
     since, until = _moment(chosen.first), _moment(chosen.last + timedelta(days=1))
     with ledger.read() as connection:
         place = repository_of(connection, repository) if repository else ""
-        key = f"quarterly/{place}/{chosen.name}"
-        found = stored.frozen(connection, key)
+        names = names_of(connection, place) if place else [""]
+        keys = [f"quarterly/{name}/{_label(chosen)}" for name in names]
+        found = next((one for key in keys if (one := stored.frozen(connection, key)) is not None), None)
     if found is not None:
         return {**found.data, "is_frozen": True}
     plan = load_plan(settings.roadmap_file, settings)
@@ -67,7 +69,7 @@ def quarterly_report(
     if tells_nothing or now < until or (now < until + PATIENCE and any(one["is_awaited"] for one in ci)):
         return {**data, "is_frozen": False}
     with ledger.write() as connection:
-        data = stored.freeze(connection, key, "quarterly", place, since, until, data, now).data
+        data = stored.freeze(connection, keys[0], "quarterly", place, since, until, data, now).data
     return {**data, "is_frozen": True}
 
 
@@ -79,6 +81,13 @@ def _chosen(quarter: str | None, start: int, now: int) -> Quarter:
     if chosen.first > today:
         raise CollectorError(f"{chosen.name} has not begun")
     return chosen
+
+
+def _label(quarter: Quarter) -> str:
+    """What tells a quarter from all others: its name, and where the fiscal year is not the calendar's, when it begins."""
+    in_calendar = quarter_named(quarter.name)
+    is_usual = in_calendar is not None and in_calendar.first == quarter.first
+    return quarter.name if is_usual else f"{quarter.name} from {quarter.first}"
 
 
 def _moment(day: date) -> int:
