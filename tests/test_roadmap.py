@@ -539,6 +539,7 @@ def ci_run(
     workflow: str = "CI",
     attempt: int = 1,
     pulls: tuple[int, ...] = (),
+    path: str = "",
 ) -> Observation:
     """A finished workflow run, as GitHub's API shows it."""
     when = f"{date.fromordinal(719163 + at // DAY).isoformat()}T{at % DAY // HOUR:02d}:00:00Z"
@@ -546,6 +547,7 @@ def ci_run(
         "id": number, "name": workflow, "head_sha": f"{number:040x}", "head_branch": branch, "event": "push", "status": "completed",
         "conclusion": conclusion, "run_attempt": attempt, "run_started_at": when, "updated_at": when, "created_at": when,
         "html_url": f"https://{ROCKET}/actions/runs/{number}", "pull_requests": [{"number": one} for one in pulls],
+        "path": path,
     }  # fmt: skip
     return workflow_run(ROCKET, Body(body), at)
 
@@ -764,6 +766,22 @@ def test_critical_workflows_are_those_listed_else_those_of_the_default_branch(an
     assert parts(listed)["critical_workflows"] == ("earned", 30, 1)
     unseen = one_of(any_ledger, "Stage 7.3", Plan(critical_workflows=("CI", "Release")))
     assert parts(unseen)["critical_workflows"] == ("unknown", 0, 2)
+
+
+def test_a_renamed_workflow_is_one_workflow_and_two_files_of_one_name_are_two(any_ledger: Ledger) -> None:
+    file, other = ".github/workflows/build.yml", ".github/workflows/docs.yml"
+    hear(
+        any_ledger,
+        *github_milestone(3, "Stage 7.3"),
+        opened(42, branch="feature/stage-7-3"),
+        ci_run(901, "failure", NOW - 9 * HOUR, workflow="Build", path=file),
+        ci_run(902, "success", NOW - 2 * HOUR, workflow="Build and test", path=file),
+    )
+    for plan in (EMPTY, Plan(critical_workflows=("Build",)), Plan(critical_workflows=("build.yml",))):
+        state, points, _ = parts(one_of(any_ledger, "Stage 7.3", plan))["critical_workflows"]
+        assert (state, points) == ("earned", 30), plan
+    hear(any_ledger, ci_run(903, "failure", NOW - 3 * HOUR, workflow="Build and test", path=other))
+    assert parts(one_of(any_ledger, "Stage 7.3"))["critical_workflows"][0] == "missed"
 
 
 def test_documentation_is_seen_in_the_files_of_a_merge(ledger: Ledger, tmp_path: Path) -> None:

@@ -185,7 +185,8 @@ def _attempt(repository: str, thing: Thing, since: int) -> Attempt | None:
     return Attempt(
         repository, int(run), int(number), told.get("name") or "", told.get("sha") or "", told.get("branch") or "",
         told.get("event") or "", told.get("conclusion") or "", started=told.get("started"), finished=at,
-        url=told.get("url") or "", pulls=tuple(one for one in told.get("pull_requests") or () if isinstance(one, int)),
+        url=told.get("url") or "", path=told.get("path") or "",
+        pulls=tuple(one for one in told.get("pull_requests") or () if isinstance(one, int)),
     )  # fmt: skip
 
 

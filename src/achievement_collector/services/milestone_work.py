@@ -3,6 +3,7 @@ runs of CI by their branch, their pull request or their time."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -298,25 +299,25 @@ class Gathered:
         found = {}
         for place in places:
             default = self.default_branches.get(place, "")
-            names = {
-                run.workflow
-                for run in self.attempts(place)
-                if _is_on(run, default) and (run.finished or 0) >= since
-            }
+            names = _present_names(
+                run for run in self.attempts(place) if _is_on(run, default) and (run.finished or 0) >= since
+            )
             if names:
-                found[place] = tuple(sorted(names))
+                found[place] = names
         return found, f"those that ran on the default branch in the last {CRITICAL_DAYS} days"
 
     def _latest(self, place: str, name: str, branches: Sequence[str]) -> CriticalWorkflow:
-        """The latest run of a workflow that was green or red on one of these branches, or on the default branch. One that was
-        canceled or skipped says nothing."""
+        """The latest run of a workflow that was green or red on one of these branches, or on the default branch, under every
+        name that its file has given it. One that was canceled or skipped says nothing."""
         default = self.default_branches.get(place, "")
+        named = [run for run in self.attempts(place) if name in (run.workflow, *_files_names(run))]
+        files = {run.path for run in named if run.path}
         runs = [
             run
-            for run in self.attempts(place)
+            for run in (self.attempts(place) if files else named)
             if (run.branch in branches if branches else _is_on(run, default))
             and run.conclusion in GREEN | RED
-            and name in (run.workflow, run.path, run.path.rpartition("/")[2])
+            and (run.path in files or (not run.path and run.workflow == name))
         ]
         if not runs:
             return CriticalWorkflow(name, branch=branches[0] if branches else default)
@@ -329,6 +330,20 @@ class Gathered:
         return tuple(
             LinkedPull(pull.key, pull.state == "merged", _documents(pull, paths), pull.url) for pull in live
         )
+
+
+def _files_names(run: Attempt) -> tuple[str, ...]:
+    return (run.path, run.path.rpartition("/")[2]) if run.path else ()
+
+
+def _present_names(runs: Iterable[Attempt]) -> tuple[str, ...]:
+    """What the workflows of these runs are called now: a file by the name in its latest run, or by its path where two files
+    give the same name."""
+    latest: dict[str, Attempt] = {}
+    for run in sorted(runs, key=lambda run: (run.finished or 0, run.run, run.number)):
+        latest[run.path or run.workflow] = run
+    often = Counter(run.workflow for run in latest.values())
+    return tuple(sorted(run.workflow if often[run.workflow] == 1 else key for key, run in latest.items()))
 
 
 def _is_of_pull(run: Attempt) -> bool:
