@@ -44,19 +44,23 @@ MASK = "***"
 
 def mask_secrets(text: str) -> str:
     """The text with :data:`MASK` in place of tokens, keys, and passwords in addresses, settings and options."""
-    if not _may_hold_one(text):
+    low = text.casefold()
+    if not _may_hold_one(text, low):
         return text
     text = _TOKENS.sub(MASK, text)
-    text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
-    text = _AFTER_WORD.sub(rf"\1{MASK}", text)
-    text = _AFTER_NAME.sub(rf"\1{MASK}", text)
-    text = _OPTION.sub(rf"\1{MASK}", text)
-    return _QUERY.sub(rf"\1{MASK}", text)
+    if "@" in text and "://" in text:
+        text = _IN_ADDRESS.sub(rf"\1{MASK}@", text)
+    if "bearer" in low or "basic" in low:
+        text = _AFTER_WORD.sub(rf"\1{MASK}", text)
+    if ":" in text or "=" in text:
+        text = _AFTER_NAME.sub(rf"\1{MASK}", text)
+    if "-" in text:
+        text = _OPTION.sub(rf"\1{MASK}", text)
+    return _QUERY.sub(rf"\1{MASK}", text) if "=" in text else text
 
 
-def _may_hold_one(text: str) -> bool:
+def _may_hold_one(text: str, low: str) -> bool:
     """A quick look: whether a line has anything that one of the patterns needs."""
-    low = text.casefold()
     for sign in _SIGNS:  # a generator would take twice as long
         if sign in low:
             return True
