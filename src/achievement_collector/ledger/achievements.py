@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from achievement_collector.derive.achievements import Conclusion
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.scores import scaled_value
 from achievement_collector.ledger.revision import note_change
@@ -24,6 +23,9 @@ from achievement_collector.ledger.tables import (
     signatures,
     statements,
 )
+
+if TYPE_CHECKING:
+    from achievement_collector.derive.achievements import Conclusion
 
 _MANY = 500
 

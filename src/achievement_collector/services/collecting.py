@@ -16,7 +16,6 @@ from achievement_collector.ledger import collecting as ledger_facts
 from achievement_collector.ledger.collecting import SignatureIds, StoredCheckout
 from achievement_collector.ledger.reading import possible_twins, uncompared_commits
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.ledger.work import present_names
 from achievement_collector.sources.git.checkout import (
     Checkout,
     Refs,
@@ -106,6 +105,8 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
 
 def _as_named_today(connection: Connection, repository: Repository) -> Repository:
     """A repository under its present name, as forges told; a clone goes on naming the address it came from."""
+    from achievement_collector.ledger.work import present_names
+
     key = present_names(connection).get(repository.key)
     if key is None:
         return repository
