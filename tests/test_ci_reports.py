@@ -265,9 +265,81 @@ def test_a_week_is_frozen_only_once_it_was_collected(any_ledger: Ledger) -> None
 
 
 def test_a_week_that_was_collected_whole_is_frozen_at_once(any_ledger: Ledger) -> None:
-    stored(any_ledger, [attempt(1, TRUTH.since + DAY, "success")], [])
-    collected(any_ledger, TRUTH.since, TRUTH.since + 7 * DAY)
+    stored(
+        any_ledger, [attempt(number, TRUTH.since + (number - 2) * DAY, "success") for number in (1, 2)], []
+    )
+    collected(any_ledger, TRUTH.since - DAY, TRUTH.since + 7 * DAY)
     assert ci_report(any_ledger, SETTINGS, TRUTH.since + 8 * DAY, week="2026-W40")["is_frozen"]
+
+
+@pytest.mark.parametrize("begun", [0, TRUTH.since - 30 * DAY])
+def test_a_week_before_the_first_known_run_was_not_measured(any_ledger: Ledger, begun: int) -> None:
+    """It was frozen with 0 of 0 attempts, however far back: nobody knows what GitHub has deleted."""
+    stored(any_ledger, [attempt(1, TRUTH.since + DAY, "success")], [])
+    collected(any_ledger, begun, TRUTH.until)
+    for week in ("2020-W01", "2026-W39"):
+        told = ci_report(any_ledger, SETTINGS, TRUTH.until, week=week)
+        assert (told["is_frozen"], told["total_failures"]["value"], told["failures_by_day"]) == (
+            False,
+            None,
+            [],
+        )
+        text = render_report(told, "markdown").decode()
+        assert "total failures:** not measured: runs are known from 2026" in text
+    # of the week of the first run the beginning may be gone
+    told = ci_report(any_ledger, SETTINGS, TRUTH.until, week="2026-W40")
+    assert (told["is_frozen"], told["total_failures"]["of"]) == (False, 1)
+    assert told["missing"] == ["runs are known from 2026-09-29T00:00:00Z on"]
+    assert ci_report(any_ledger, SETTINGS, TRUTH.until, week="2026-W41")["is_frozen"]
+
+
+@pytest.mark.parametrize("state", ["failed", "refused"])
+def test_a_week_is_not_frozen_while_a_log_may_still_come(any_ledger: Ledger, state: str) -> None:
+    """After one answer 503 it was, for ever, with a failure of which nothing was known."""
+    since, until = TRUTH.since, TRUTH.since + 7 * DAY
+    at = since + 2 * DAY
+    stored(
+        any_ledger,
+        [
+            attempt(1, since - DAY, "success"),
+            attempt(2, at, jobs_known=True, jobs=1),
+            attempt(3, until, "success"),
+        ],
+        [job(2, at)],
+    )
+    wanted = ci_runs.WantedOfJob("github.com", 2, None, None)
+    for number in range(ci_runs.MOST_TRIES - 1):
+        with any_ledger.write() as connection:
+            ci_runs.note_log(connection, wanted, ci_runs.Log(state, told="HTTP 503"), at + number * DAY)
+        told = ci_report(any_ledger, SETTINGS, until + DAY, week="2026-W40")
+        assert (told["is_frozen"], told["missing"]) == (False, ["1 failed job had no log read"])
+    with any_ledger.write() as connection:
+        ci_runs.note_log(connection, wanted, ci_runs.Log(state, told="HTTP 503"), until)
+    told = ci_report(any_ledger, SETTINGS, until + DAY, week="2026-W40")
+    assert (told["is_frozen"], told["missing"]) == (True, ["1 failed job had a log that is not to be had"])
+
+
+def test_a_log_that_comes_while_it_is_waited_for_is_in_the_frozen_week(any_ledger: Ledger) -> None:
+    since, until = TRUTH.since, TRUTH.since + 7 * DAY
+    at = since + 2 * DAY
+    stored(
+        any_ledger,
+        [
+            attempt(1, since - DAY, "success"),
+            attempt(2, at, jobs_known=True, jobs=1),
+            attempt(3, until, "success"),
+        ],
+        [job(2, at)],
+    )
+    wanted = ci_runs.WantedOfJob("github.com", 2, None, None)
+    with any_ledger.write() as connection:
+        ci_runs.note_log(connection, wanted, ci_runs.Log("failed", told="HTTP 503"), at)
+    assert ci_report(any_ledger, SETTINGS, until + DAY)["top_failure_category"]["value"] is None
+    text = PYTEST.format(number=1)
+    with any_ledger.write() as connection:
+        ci_runs.note_log(connection, wanted, ci_runs.Log("stored", text, len(text)), until)
+    told = ci_report(any_ledger, SETTINGS, until + DAY)
+    assert (told["is_frozen"], told["missing"], told["top_failure_category"]["value"]) == (True, [], "test")
 
 
 def test_a_renamed_repository_keeps_its_reports(month: Ledger) -> None:
@@ -462,6 +534,36 @@ def test_logs_of_green_runs_that_come_later_change_what_is_explained(any_ledger:
     told = explained_job(any_ledger, SETTINGS, "9", NOW)
     assert (told["category"], told["is_in_green"]) == ("unknown", True)
     assert explain_failures(any_ledger, SETTINGS, NOW) == 0
+
+
+@pytest.mark.parametrize("before", [None, "failed", "refused"])
+def test_a_log_that_comes_later_changes_what_is_explained(any_ledger: Ledger, before: str | None) -> None:
+    """A failure that was explained before its log was read stayed unknown for ever."""
+    at = NOW - DAY
+    stored(any_ledger, [attempt(1, at)], [job(1, at)])
+    wanted = ci_runs.WantedOfJob("github.com", 1, None, None)
+    if before is not None:
+        assert "it was not read" in explained_job(any_ledger, SETTINGS, "1", NOW)["told"]
+        with any_ledger.write() as connection:
+            ci_runs.note_log(connection, wanted, ci_runs.Log(before, told="HTTP 503"), NOW - 1)
+    told = explained_job(any_ledger, SETTINGS, "1", NOW)
+    assert (told["category"], ("HTTP 503" in told["told"])) == ("unknown", before is not None)
+    assert explain_failures(any_ledger, SETTINGS, NOW) == 0
+    text = PYTEST.format(number=1)
+    with any_ledger.write() as connection:
+        ci_runs.note_log(connection, wanted, ci_runs.Log("stored", text, len(text)), NOW)
+    told = explained_job(any_ledger, SETTINGS, "1", NOW)
+    assert (told["category"], "not stored" in told["told"]) == ("test", False)
+    assert any("test_tick" in line["text"] for line in told["evidence"])
+    assert explain_failures(any_ledger, SETTINGS, NOW) == 0
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_a_log_that_was_read_and_is_empty_is_called_empty(any_ledger: Ledger, text: str) -> None:
+    stored(any_ledger, [attempt(1, NOW - DAY)], [job(1, NOW - DAY)], {1: text})
+    told = explained_job(any_ledger, SETTINGS, "1", NOW)
+    assert told["category"] == "unknown"
+    assert "The log is empty: nothing else tells why." in told["told"]
 
 
 def test_failures_of_which_nothing_tells_why_are_no_common_cluster(any_ledger: Ledger) -> None:

@@ -398,7 +398,7 @@ def test_polling_reads_the_jobs_annotations_and_logs_of_what_failed(
         assert log_of(connection, by_id[203]) is None
         assert [one.id for one in jobs(connection, KEY, with_log=True)] == [201, 202, 301]
         told = counts(connection, KEY)
-    assert told == stored.Counts(4, 3, 0, 2, 5, 3, 3, 0, 0)
+    assert told == stored.Counts(4, 3, 0, 2, 5, 3, 3, 0, 0, 0)
     assert [(found[key].jobs_known, found[key].jobs) for key in ((1, 1), (2, 1), (3, 1), (3, 2))] == [
         (False, 0), (True, 3), (True, 1), (True, 1),
     ]  # fmt: skip
@@ -618,7 +618,7 @@ def test_how_far_the_list_of_runs_was_read_is_known(
     github.add_run(1, NOW - DAY)
     sync(any_ledger, client)
     with any_ledger.read() as connection:
-        assert stored.collected(connection, KEY) == (0, NOW * 1000)
+        assert stored.collected(connection, KEY) == ((NOW - DAY) * 1000, NOW * 1000)
         assert stored.collected(connection, "github.com/acme/other") == (None, None)
     sync(any_ledger, client, NOW + 2 * HOUR)
     with any_ledger.read() as connection:

@@ -58,6 +58,8 @@ def log(
     found, kept = job_and_log(options.open_existing(database), job)
     if kept is None or not kept.is_kept:
         raise NotFoundError(one_line(why_no_log(found, kept)))
+    if not kept.text.strip():
+        typer.echo(f"the log of job {found.id} is empty", err=True)
     typer.echo(printable(kept.text), nl=not kept.text.endswith("\n"))
     if kept.cut or kept.masked:
         typer.echo(f"{kept.cut:,} bytes were left out, {kept.masked:,} places masked", err=True)

@@ -52,13 +52,15 @@ def _ms(moment: datetime) -> int:
 
 class Coverage(NamedTuple):
     """How much of a period is known: ``begin`` and ``end`` (milliseconds) of what was collected, None where nothing was; the
-    numbers of attempts that have not ended, of red ones whose jobs were not read, and of failed jobs whose log was not."""
+    numbers of attempts that have not ended, of red ones whose jobs were not read, of failed jobs whose log was not read yet, and
+    of those whose log is not to be had."""
 
     begin: int | None = None
     end: int | None = None
     unfinished: int = 0
     jobs_waiting: int = 0
     logs_waiting: int = 0
+    logs_lost: int = 0
 
     def covers(self, period: Period) -> bool:
         """Whether runs were collected from the period's begin to its end."""
@@ -78,6 +80,7 @@ class Coverage(NamedTuple):
             (self.unfinished, "attempt", "had not ended"),
             (self.jobs_waiting, "failed attempt", "had jobs that were not read"),
             (self.logs_waiting, "failed job", "had no log read"),
+            (self.logs_lost, "failed job", "had a log that is not to be had"),
         )
         told += [f"{number} {what}{'s' if number > 1 else ''} {so}" for number, what, so in waits if number]
         return told

@@ -370,9 +370,21 @@ def log_of(connection: Connection, job: Job) -> Log | None:
     return Log(row.state, text, row.size, row.cut, row.masked, row.told)
 
 
+def states_of_logs(
+    connection: Connection, repository: str, since: int | None = None
+) -> dict[tuple[str, int], tuple[str, str]]:
+    """(host, job) -> the state of its log and why it is not kept, of failed jobs from ``since`` on whose log was asked for."""
+    table, log = ci_jobs.c, ci_logs.c
+    of = ci_jobs.join(ci_logs, sa.and_(log.host == table.host, log.job == table.job))
+    query = sa.select(table.host, table.job, log.state, log.told).select_from(of)
+    chosen = _chosen(connection, query, ci_jobs, repository, since, None, None, True)
+    return {(row.host, row.job): (row.state, row.told) for row in connection.execute(chosen)}
+
+
 class Collected(NamedTuple):
-    """From when to when a repository's runs are known (milliseconds), None where nothing tells: by what its list was read for,
-    and by the first and the last run that is known."""
+    """From when to when a repository's runs are known (milliseconds), None where nothing tells. They begin with the first that
+    is known, however far back the list was read: GitHub deletes old runs. They end with the last one, or where the list was
+    read later, then."""
 
     begin: int | None
     end: int | None
@@ -384,16 +396,8 @@ def collected(connection: Connection, repository: str) -> Collected:
     first, last = connection.execute(
         sa.select(sa.func.min(table.at), sa.func.max(table.at)).where(table.repository.in_(names))
     ).one()
-    begins, ends = [first], [last]
-    for name in names:
-        place = cursor(connection, f"github/{name}/runs") or {}
-        if place.get("read"):
-            begins.append(place.get("begun"))
-            ends.append(place["read"])
-    return Collected(
-        min((one for one in begins if one is not None), default=None),
-        max((one for one in ends if one is not None), default=None),
-    )
+    read = [(cursor(connection, f"github/{name}/runs") or {}).get("read") for name in names]
+    return Collected(first, max((one for one in (last, *read) if one), default=None))
 
 
 class Counts(NamedTuple):
@@ -407,7 +411,8 @@ class Counts(NamedTuple):
     red_jobs: int
     logs: int
     jobs_waiting: int  # red attempts whose jobs were not read
-    logs_waiting: int  # red jobs whose log was never asked for
+    logs_waiting: int  # red jobs whose log is still to be asked for, perhaps once more
+    logs_lost: int  # red jobs whose log was asked for and is not to be had
 
 
 def counts(
@@ -440,12 +445,18 @@ def counts(
             sa.func.count(),
             _sum(is_red),
             _sum(ci_logs.c.body.is_not(None)),
-            _sum(sa.and_(is_red, ci_logs.c.state.is_(None))),
+            _sum(sa.and_(is_red, sa.or_(ci_logs.c.state.is_(None), _may_come()))),
+            _sum(sa.and_(is_red, ci_logs.c.state.is_not(None), ci_logs.c.body.is_(None), ~_may_come())),
         ],
         ci_jobs,
         ci_jobs.outerjoin(ci_logs, has_log),
     )
-    return Counts._make([*of_attempts[:4], *of_jobs[:3], of_attempts[4], of_jobs[3]])
+    return Counts._make([*of_attempts[:4], *of_jobs[:3], of_attempts[4], *of_jobs[3:]])
+
+
+def _may_come() -> sa.ColumnElement[bool]:
+    """Whether a log that was not to be had is asked for again."""
+    return sa.and_(ci_logs.c.state.in_([REFUSED, FAILED]), ci_logs.c.tries < MOST_TRIES)
 
 
 def _sum(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
@@ -524,7 +535,7 @@ def wanted_logs(
 ) -> list[WantedOfJob]:
     """Failed jobs from ``since`` on whose log is not stored and may be had, the newest first."""
     table, log = ci_jobs.c, ci_logs.c
-    again = sa.and_(log.state.in_([REFUSED, FAILED]), log.tries < MOST_TRIES, log.asked <= now - _RETRY)
+    again = sa.and_(_may_come(), log.asked <= now - _RETRY)
     query = (
         _failed_jobs(connection, repository)
         .outerjoin(ci_logs, sa.and_(log.host == table.host, log.job == table.job))

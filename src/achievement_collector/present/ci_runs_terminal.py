@@ -51,5 +51,5 @@ def runs_in_numbers(counts: Any) -> str:
         f"{counts.jobs:,} jobs, {counts.logs:,} logs of {counts.red_jobs:,} failed jobs"
     )
     if counts.jobs_waiting or counts.logs_waiting:
-        told += f"; not asked for yet: jobs of {counts.jobs_waiting:,} failed attempts, {counts.logs_waiting:,} logs"
+        told += f"; still to be read: jobs of {counts.jobs_waiting:,} failed attempts, {counts.logs_waiting:,} logs"
     return told

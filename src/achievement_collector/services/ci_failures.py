@@ -51,6 +51,7 @@ def explain_failures(
     for place in places:
         with ledger.read() as connection:
             explained = stored.bases(connection, place)
+            logs = ci_runs.states_of_logs(connection, place, now - _DAYS)
             green = _GreenLogs(connection, place, now)
             red = ci_runs.jobs(connection, place, now - _DAYS, only_red=True)
             without_jobs = [
@@ -62,7 +63,7 @@ def explain_failures(
         waiting = [
             one
             for one in red
-            if one.conclusion in RED and known.get(one.key) != _basis_with(basis, one, green.number(one))
+            if known.get(one.key) != _basis_with(basis, one, green.number(one), logs.get(_of_log(one)))
         ]
         # what is older than what was looked at stays as it was explained
         looked_at = {job for job, (_, at) in explained.items() if at >= now - _DAYS + _MARGIN}
@@ -117,11 +118,16 @@ def _shipped_digest() -> str:
     return digest.hexdigest()
 
 
-def _basis_with(basis: str, job: Job, green: int) -> str:
-    """The basis, and how much of the job was known: steps, annotations, conclusion and logs of green runs may come after it
-    was explained."""
-    told = json.dumps([job.conclusion, len(job.steps), [asdict(one) for one in job.annotations], green])
+def _basis_with(basis: str, job: Job, green: int, log: tuple[str, str] | None) -> str:
+    """The basis, and how much of the job was known: its log (the state, and why it is not kept), steps, annotations, conclusion
+    and logs of green runs may come after it was explained."""
+    told = json.dumps([job.conclusion, len(job.steps), [asdict(one) for one in job.annotations], green, log])
     return f"{basis}{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def _of_log(job: Job) -> tuple[str, int]:
+    """What a job's log is kept under."""
+    return job.repository.partition("/")[0], job.id
 
 
 class _GreenLogs:
@@ -163,7 +169,7 @@ def _explained(
 
     step = next((one.name for one in job.steps if one.conclusion in RED), "")
     log = ci_runs.log_of(connection, job)
-    text, source = (log.text, "log") if log and log.text else (_of_annotations(job), "annotations")
+    text, source = (log.text, "log") if log and log.text.strip() else (_of_annotations(job), "annotations")
     seen = green.of(connection, job) if source == "log" else frozenset()
     found = explain(text, step=step, seen_when_green=seen, signatures=signatures, failed=True)
     is_in_green = False
@@ -171,7 +177,7 @@ def _explained(
         is_in_green = explain(text, step=step, signatures=signatures, failed=True).category.value != "unknown"
     if job.conclusion == "timed_out":
         found = _timed_out(found)
-    made_by = _basis_with(basis, job, green.number(job))
+    made_by = _basis_with(basis, job, green.number(job), (log.state, log.told) if log else None)
     return _failure(job, step, found, is_in_green, _said(found, source, log), made_by)
 
 
@@ -202,10 +208,13 @@ def _timed_out(found: Explanation) -> Explanation:
 def _said(found: Explanation, source: str, log: ci_runs.Log | None) -> str:
     if source == "log" or not found.told:
         return found.told
-    why = log.told if log and log.told else "it was not read"
+    if log is not None and log.is_kept:
+        of_log = "The log is empty"
+    else:
+        of_log = f"The log is not stored ({log.told if log and log.told else 'it was not read'})"
     what = "told from what the job remarked on" if found.evidence else "nothing else tells why"
     said = found.told if found.told.endswith((".", "!", "?")) else f"{found.told}."
-    return f"{said} The log is not stored ({why}): {what}."
+    return f"{said} {of_log}: {what}."
 
 
 def _failure(job: Job, step: str, found: Explanation, is_in_green: bool, told: str, basis: str) -> Failure:

@@ -98,7 +98,9 @@ def coverage_of(connection: Connection, place: str, since: int, until: int) -> C
     """How much of a repository's CI in a period is known."""
     counts = ci_runs.counts(connection, place, since, until)
     known = ci_runs.collected(connection, place)
-    return Coverage(known.begin, known.end, counts.unfinished, counts.jobs_waiting, counts.logs_waiting)
+    return Coverage(
+        known.begin, known.end, counts.unfinished, counts.jobs_waiting, counts.logs_waiting, counts.logs_lost
+    )
 
 
 def _made(
