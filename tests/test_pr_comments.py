@@ -24,6 +24,8 @@ from achievement_collector.derive.pr_comments import (
     Counts,
     DefaultBranch,
     Failure,
+    Flakiness,
+    FlakyJob,
     Judgement,
     MilestoneOfPull,
     PrComment,
@@ -33,6 +35,8 @@ from achievement_collector.derive.pr_comments import (
     code,
     comment_text,
     fenced,
+    flakiness_by_job,
+    flakiness_by_tests,
     length,
     standing_of,
 )
@@ -101,6 +105,7 @@ _CLEAN = DefaultBranch(frozenset({"other"}), frozenset({"other"}), 20)
         ("c", _CLEAN, 1, Standing.FLAKY),
         ("c", _CLEAN, 2, Standing.FLAKY),
         ("", None, 2, Standing.FLAKY),
+        ("", None, None, Standing.UNKNOWN),
         ("c", DefaultBranch(frozenset(), frozenset({"c"}), 20), 0, Standing.UNKNOWN),
         ("c", _CLEAN, None, Standing.UNKNOWN),  # nobody looked whether it is flaky
         ("c", None, 0, Standing.UNKNOWN),
@@ -112,9 +117,60 @@ _CLEAN = DefaultBranch(frozenset({"other"}), frozenset({"other"}), 20)
 def test_a_failure_is_the_authors_only_where_both_sides_were_looked_at(
     cluster: str, default: DefaultBranch | None, flaky: int | None, standing: Standing
 ) -> None:
-    found = standing_of(cluster, default, flaky)
+    found = standing_of(cluster, default, Flakiness(flaky))
     assert found.standing is standing
     assert found.why
+    told = standing_of(cluster, default, Flakiness(flaky, "so it is"))
+    assert told.standing is standing
+
+
+_JOB = FlakyJob({"c": 1, "d": 2}, frozenset({"test"}), False)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "category", "job", "level"),
+    [
+        ("c", "test", _JOB, 1),
+        ("d", "test", _JOB, 2),
+        ("e", "test", _JOB, None),  # perhaps another flaky test of the same suite
+        ("e", "compilation", _JOB, 0),
+        ("e", "compilation", _JOB._replace(has_untold=True), None),
+        ("c", "test", _JOB._replace(has_untold=True), 1),
+        ("", "unknown", _JOB, None),
+        ("c", "test", None, 0),
+    ],
+)
+def test_a_flaky_job_excuses_what_it_is_known_to_fail_with(
+    cluster: str, category: str, job: FlakyJob | None, level: int | None
+) -> None:
+    found = flakiness_by_job(cluster, category, job)
+    assert found.level == level
+    assert bool(found.why) is (job is not None)
+
+
+_LINE = "FAILED tests/test_clock.py::test_tick - assert 2 == 3"
+
+
+@pytest.mark.parametrize(
+    ("evidence", "failed", "level"),
+    [
+        ([_LINE], {"tests.clock::test_tick": 1}, 1),
+        ([_LINE], {"tests.clock::test_tick::tests/test_clock.py": 1}, 1),
+        ([_LINE], {"tests.clock::test_tick": 1, "tests.clock::test_tock": 2}, 2),
+        ([_LINE], {"tests.clock::test_tick": 1, "tests.clock::test_tock": None}, None),
+        ([_LINE], {"tests.clock::test_tick": 0}, None),
+        ([_LINE], {"tests.clock::test_ti": 1}, None),  # another test
+        ([_LINE], {"tests.clock::st": 1}, None),
+        (["error: expected ';'"], {"tests.clock::test_tick": 1}, None),
+        ([], {"tests.clock::test_tick": 1}, None),
+        ([_LINE], {}, None),
+    ],
+)
+def test_flaky_tests_excuse_a_job_where_nothing_else_failed(
+    evidence: list[str], failed: dict[str, int | None], level: int | None
+) -> None:
+    found = flakiness_by_tests(evidence, failed)
+    assert (found.level if found else None) == level
 
 
 # --- what it tells -----------------------------------------------------------------------------------

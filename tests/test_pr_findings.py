@@ -10,8 +10,10 @@ import pytest
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.pr_comments import Failure, Judgement, Standing
+from achievement_collector.facts.ci import TestCase
 from achievement_collector.facts.ci_runs import Attempt, Job, Step
 from achievement_collector.facts.work import PullRequest
+from achievement_collector.ledger.ci_tests import add_test_report
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.pr_findings import content_of
 from tests.simulated_ci import CI, DAY, HOUR, REPOSITORY, TRUTH, simulated_month
@@ -90,21 +92,103 @@ def test_a_flaky_job_is_known_by_the_file_of_its_workflow(ledger: Ledger) -> Non
         ledger, told.attempts, told.jobs,
         {one.id: (RUFF if one.name == "lint" else PYTEST).format(number=one.id) for one in red},
     )  # fmt: skip
-    other = PYTEST.replace("test_clock.py::test_tick", "test_moon.py::test_phase")
-    fail_at_pull(ledger, TRUTH.flaky_job, other, path=f"{CI}@refs/pull/7/merge")
-    assert judged(ledger).standing is Standing.FLAKY
+    fail_at_pull(ledger, TRUTH.flaky_job, path=f"{CI}@refs/pull/7/merge")
+    assert judged(ledger) == Judgement(
+        Standing.FLAKY, "it failed with the same signature before, on code on which it also passed"
+    )
+
+
+def flaky_job(ledger: Ledger, log: str = PYTEST, **more: Any) -> None:
+    """On three commits of main the job ``test`` fails, and passes when it is run again."""
+    attempts, jobs = [], []
+    for number in (1, 2, 3):
+        first = run(number, NOW - number * DAY, "failure", is_last=False, **more)
+        again = run(number, NOW - number * DAY + HOUR, number=2, created=first.created, **more)
+        attempts += [first, again]
+        jobs += [job(number, first), job(number + 10, again, conclusion="success")]
+    stored(ledger, attempts, jobs, {number: log.format(number=number) for number in (1, 2, 3)} if log else {})
 
 
 def test_a_job_of_a_workflow_without_a_file_is_known_by_its_name(ledger: Ledger) -> None:
-    attempts, jobs = [], []
-    for number in (1, 2, 3):
-        first = run(number, NOW - number * DAY, "failure", path="", is_last=False)
-        again = run(number, NOW - number * DAY + HOUR, number=2, path="", created=first.created)
-        attempts += [first, again]
-        jobs += [job(number, first), job(number + 10, again, conclusion="success")]
-    stored(ledger, attempts, jobs)
+    flaky_job(ledger, path="")
     fail_at_pull(ledger, path="")
     assert judged(ledger).standing is Standing.FLAKY
+
+
+def test_a_flaky_job_does_not_excuse_what_it_never_failed_with(ledger: Ledger) -> None:
+    """A change that broke the build of a job with a flaky test was told to be known flaky."""
+    flaky_job(ledger)
+    fail_at_pull(ledger, log=RUFF)
+    assert failure_of(ledger).category == "lint"
+    assert judged(ledger) == Judgement(
+        Standing.YOURS,
+        "not in the last 3 runs of the default branch, and the job is known to be flaky with failures of other categories only",
+    )
+
+
+def test_another_failure_of_a_flaky_job_may_be_flaky_too(ledger: Ledger) -> None:
+    flaky_job(ledger)
+    fail_at_pull(ledger, log=PYTEST.replace("test_clock.py::test_tick", "test_moon.py::test_phase"))
+    assert judged(ledger) == Judgement(
+        Standing.UNKNOWN, "the job is known to be flaky, with other failures of the category test"
+    )
+
+
+@pytest.mark.parametrize(("before", "now"), [("", PYTEST), (PYTEST, "")])
+def test_failures_without_a_reason_are_not_compared(ledger: Ledger, before: str, now: str) -> None:
+    flaky_job(ledger, log=before)
+    fail_at_pull(ledger, log=now)
+    told = judged(ledger)
+    assert told.standing is Standing.UNKNOWN
+    assert told.why.startswith("the job is known to be flaky, but ")
+
+
+def flaky_test(ledger: Ledger, *outcomes: str, report: str = "") -> None:
+    """A test that showed on two commits to be flaky, and what came of tests on the head of the pull request."""
+    cases = [TestCase("tests.test_clock::test_tick", "flaky", 0.1, "")]
+    names = ("test_tick", "test_tock", "test_other")
+    at_head = [
+        TestCase(f"tests.test_clock::{name}", outcome, 0.1, "")
+        for name, outcome in zip(names, outcomes, strict=False)
+    ]
+    with ledger.write() as connection:
+        for number in (1, 2):
+            sha = f"{number:040x}"
+            add_test_report(connection, REPOSITORY, sha, report, "main", NOW - number * DAY, cases)
+        add_test_report(connection, REPOSITORY, HEAD, report, "feature/7", NOW - HOUR, at_head)
+
+
+@pytest.mark.parametrize("report", ["", "test", "unit tests"])
+def test_a_flaky_test_is_known_by_the_reports_of_tests(ledger: Ledger, report: str) -> None:
+    """The page promised it, and jobs alone were looked at."""
+    flaky_test(ledger, "failed", "passed", report=report)
+    fail_at_pull(ledger)
+    assert judged(ledger) == Judgement(
+        Standing.FLAKY, "the test that failed passed and failed on the same code before"
+    )
+
+
+def test_a_flaky_test_excuses_nothing_beside_it(ledger: Ledger) -> None:
+    green = [run(number, NOW - DAY + number) for number in (1, 2, 3)]
+    stored(ledger, green, [job(one.run, one, conclusion="success") for one in green])
+    flaky_test(ledger, "failed", "failed")
+    fail_at_pull(ledger)
+    assert judged(ledger).standing is Standing.YOURS
+
+
+def test_a_flaky_test_of_an_earlier_report_of_the_commit_excuses_nothing(ledger: Ledger) -> None:
+    flaky_test(ledger, "failed")
+    with ledger.write() as connection:
+        cases = [TestCase("tests.test_clock::test_tick", "passed", 0.1, "")]
+        add_test_report(connection, REPOSITORY, HEAD, "", "feature/7", NOW - HOUR // 2, cases)
+    fail_at_pull(ledger)
+    assert judged(ledger).standing is Standing.UNKNOWN
+
+
+def test_a_flaky_test_excuses_no_broken_build(ledger: Ledger) -> None:
+    flaky_test(ledger, "failed")
+    fail_at_pull(ledger, log=RUFF)
+    assert judged(ledger).standing is Standing.UNKNOWN
 
 
 def test_another_workflow_of_the_same_name_is_not_looked_at(ledger: Ledger) -> None:

@@ -8,7 +8,7 @@ code alone (GitHub Docs, "Autolinked references and URLs"), so nobody is notifie
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +24,8 @@ MOST_EVIDENCE = 10
 _LONGEST_NAME, _LONGEST_LINE, _MOST_LISTED = 160, 300, 20
 _RESERVE = 400  # characters kept for the sentence that something was left out
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]{0,2000}(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_FILE = re.compile(r"\S*/\S*|[\w.-]+\.[A-Za-z]{1,4}")
+_SHORTEST_NAME = 3  # of a test: shorter ones stand in any line
 _REFERRING = re.compile(r"/(?:issues|pull|pulls|discussions|commit|commits|compare)(?:/|$)")
 
 
@@ -52,23 +54,80 @@ class DefaultBranch(NamedTuple):
     runs: int
 
 
-def standing_of(cluster: str, default: DefaultBranch | None, flaky_level: int | None) -> Judgement:
+class Flakiness(NamedTuple):
+    """How sure it is that a failure is a flaky one (ci-health definition 11): 1 certain, 2 likely, 0 looked for and not found,
+    None not known; and why, empty where nothing is to be said beyond that."""
+
+    level: int | None
+    why: str = ""
+
+
+class FlakyJob(NamedTuple):
+    """What a flaky job failed with where it passed on the same code: cluster -> how sure that is (1 certain, 2 likely), their
+    categories, and whether of one of these failures nothing tells why."""
+
+    clusters: Mapping[str, int]
+    categories: AbstractSet[str]
+    has_untold: bool
+
+
+def flakiness_by_job(cluster: str, category: str, job: FlakyJob | None) -> Flakiness:
+    """Whether a failure is one with which its job is known to be flaky. That a job is flaky excuses no other failure of it."""
+    if job is None:
+        return Flakiness(0)
+    level = job.clusters.get(cluster)
+    if cluster and level:
+        sure = "it failed with the same signature before, on code on which it also passed"
+        return Flakiness(level, sure if level == 1 else f"likely: {sure}, or nearly so")
+    if not cluster:
+        return Flakiness(None, "the job is known to be flaky, but nothing tells why it failed this time")
+    if job.has_untold:
+        return Flakiness(None, "the job is known to be flaky, but not what it failed with then")
+    if category in job.categories:
+        return Flakiness(
+            None, f"the job is known to be flaky, with other failures of the category {category}"
+        )
+    return Flakiness(0, "the job is known to be flaky with failures of other categories only")
+
+
+def flakiness_by_tests(evidence: Iterable[str], failed: Mapping[str, int | None]) -> Flakiness | None:
+    """Whether a job failed by flaky tests alone: all tests that ``failed`` by its report are flaky (identity -> 1 certain, 2
+    likely, 0 or None neither), and a line of its log names one of them. None where that is not so, or not known."""
+    levels = list(failed.values())
+    if not levels or not all(levels):
+        return None
+    names = [name for identity in failed if len(name := _name_of(identity)) >= _SHORTEST_NAME]
+    lines = list(evidence)
+    if not any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", line) for name in names for line in lines):
+        return None
+    told = "the test that failed" if len(levels) == 1 else f"each of the {len(levels)} tests that failed"
+    level = max(one for one in levels if one)
+    sure = "passed and failed on the same code before"
+    return Flakiness(level, f"{told} {sure}" if level == 1 else f"likely: {told} {sure}, or nearly so")
+
+
+def _name_of(identity: str) -> str:
+    """The name of a test in its identity, which may end with its file."""
+    *outer, last = identity.split("::")
+    return outer[-1] if outer and _FILE.fullmatch(last) else last
+
+
+def standing_of(cluster: str, default: DefaultBranch | None, flaky: Flakiness) -> Judgement:
     """Whose a failure is.
 
     ``cluster`` is the failure's signature, empty where it has none; ``default`` is None where no finished run of the default
-    branch is known. ``flaky_level`` is of the job or test (ci-health definition 11): 1 certain, 2 likely, 0 looked for and
-    not found, None not measured. It is called yours only where both were looked at; what is not known is never held
-    against the author.
+    branch is known; ``flaky`` tells of this failure, not of its job. It is called yours only where both were looked at; what is
+    not known is never held against the author.
     """
     if cluster and default is not None and default.runs > 0 and cluster in default.latest:
         return Judgement(
             Standing.ALSO_RED, "the latest finished run of the default branch fails with the same signature"
         )
-    if flaky_level in (1, 2):
-        sure = "it passed and failed on the same code before" if flaky_level == 1 else "likely so"
-        return Judgement(Standing.FLAKY, sure)
+    if flaky.level in (1, 2):
+        sure = "it passed and failed on the same code before" if flaky.level == 1 else "likely so"
+        return Judgement(Standing.FLAKY, flaky.why or sure)
     if not cluster:
-        return Judgement(Standing.UNKNOWN, "no signature of the failure is known")
+        return Judgement(Standing.UNKNOWN, flaky.why or "no signature of the failure is known")
     if default is None or default.runs < 1:
         return Judgement(Standing.UNKNOWN, "no finished run of the default branch is known")
     if cluster in default.recent:
@@ -76,11 +135,11 @@ def standing_of(cluster: str, default: DefaultBranch | None, flaky_level: int | 
             Standing.UNKNOWN,
             f"among the last {_counted(default.runs, 'run')} of the default branch, but not in the latest one",
         )
-    if flaky_level is None:
-        return Judgement(Standing.UNKNOWN, "whether it is flaky was not measured")
+    if flaky.level is None:
+        return Judgement(Standing.UNKNOWN, flaky.why or "whether it is flaky was not measured")
     return Judgement(
         Standing.YOURS,
-        f"not in the last {_counted(default.runs, 'run')} of the default branch, and not known to be flaky",
+        f"not in the last {_counted(default.runs, 'run')} of the default branch, and {flaky.why or 'not known to be flaky'}",
     )
 
 

@@ -114,10 +114,12 @@ def outcomes_of_tests(
     until: int | None = None,
     *,
     branch: str | None = None,
+    sha: str | None = None,
     everything: bool = False,
 ) -> list[TestOutcome]:
     """What came of tests in the reports from ``since`` to before ``until``, oldest first: of each test that failed or was
-    flaky in one of them, all its outcomes there; with ``everything`` those of every test. ``seconds`` is kept of failures."""
+    flaky in one of them, all its outcomes there; with ``everything`` those of every test. ``branch`` and ``sha`` choose among
+    the reports; ``seconds`` is kept of failures."""
     table = ci_tests.c
     names = names_of(connection, repository)
     query = sa.select(ci_tests).where(table.repository.in_(names))
@@ -127,6 +129,8 @@ def outcomes_of_tests(
         query = query.where(table.at < until)
     if branch is not None:
         query = query.where(table.branch == branch)
+    if sha is not None:
+        query = query.where(table.sha == sha)
     rows = connection.execute(query.order_by(table.at, table.sha, table.report, table.digest)).all()
     reports = [(row, json.loads(zlib.decompress(row.outcomes))) for row in rows]
     wanted: set[int] | None = None

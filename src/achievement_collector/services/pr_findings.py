@@ -10,25 +10,31 @@ from functools import partial
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
-from achievement_collector.derive.ci_health.flakiness import Level, Unit
+from achievement_collector.derive.ci_health.flakiness import Flaky, Level, Unit
 from achievement_collector.derive.ci_health.runs import is_on_default, workflow_of
 from achievement_collector.derive.ci_health.summary import CiHealth
+from achievement_collector.derive.failures.categories import FailureCategory
 from achievement_collector.derive.milestones import detect
 from achievement_collector.derive.pr_comments import (
     DefaultBranch,
     Failure,
+    Flakiness,
+    FlakyJob,
     Judgement,
     MilestoneOfPull,
     PrComment,
     Score,
     ScorePart,
     Standing,
+    flakiness_by_job,
+    flakiness_by_tests,
     standing_of,
 )
 from achievement_collector.derive.readiness import readiness
 from achievement_collector.facts.ci_runs import GREEN, RED
 from achievement_collector.facts.work import Check, PullRequest
 from achievement_collector.ledger import ci_failures, ci_runs
+from achievement_collector.ledger.ci_tests import outcomes_of_tests
 from achievement_collector.ledger.roadmap import default_branches
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_failures import explain_failures
@@ -95,7 +101,7 @@ def _failures(
     if not explained:
         return red_checks(current)
     branch = default_branches(connection).get(repository, "")
-    levels = _flaky(connection, repository, now)
+    flaky = _Flaky(connection, repository, now, pull.head_sha)
     by_workflow: dict[str, _Branch | None] = {}
     found = []
     for one in sorted(explained, key=lambda one: (one.workflow, one.name, one.job)):
@@ -103,7 +109,7 @@ def _failures(
         if workflow not in by_workflow:
             by_workflow[workflow] = _default_branch(connection, repository, branch, workflow, now)
         times, since = ci_failures.seen_before(connection, one)
-        judgement = _judged(one, by_workflow[workflow], levels(workflow, one.name))
+        judgement = _judged(one, by_workflow[workflow], flaky.of(workflow, one))
         url = jobs[one.job].url if one.job in jobs else ""
         found.append(
             Failure(
@@ -126,11 +132,11 @@ class _Branch:
     tried_again: AbstractSet[str] = frozenset()
 
 
-def _judged(one: ci_failures.Failure, branch: _Branch | None, flaky_level: int | None) -> Judgement:
+def _judged(one: ci_failures.Failure, branch: _Branch | None, flaky: Flakiness) -> Judgement:
     """Whose a failure is. It is not called yours where a run of the default branch may have failed with the same: one of which
     nothing is told, or in which the job of this name failed with nothing told of why."""
     cluster = _signature(one)
-    judgement = standing_of(cluster, branch.known if branch else None, flaky_level)
+    judgement = standing_of(cluster, branch.known if branch else None, flaky)
     if branch is None:
         return judgement
     if judgement.standing is Standing.YOURS and cluster in branch.tried_again:
@@ -208,18 +214,57 @@ def _signatures(found: Iterable[ci_failures.Failure]) -> frozenset[str]:
     return frozenset(filter(None, map(_signature, found)))
 
 
-def _flaky(connection: Connection, repository: str, now: int) -> Callable[[str, str], int | None]:
-    """How flaky a job is, by its workflow (the file where that was told, else the name) and its own name: 1 certain, 2 likely,
-    0 neither, None where no result of a job was measured."""
-    told: CiHealth = health_between(connection, repository, now - DEFAULT_DAYS * DAY, now, now)
-    known = {
-        (one.place, one.name): _LEVELS.get(one.level, 0)
-        for one in told.flakiness.found
-        if one.unit is Unit.JOB and not one.is_cleared
-    }
-    is_measured = bool(told.flakiness.units.get(Unit.JOB))
+class _Flaky:
+    """What is known to be flaky, and which tests failed on a commit."""
 
-    def level(workflow: str, name: str) -> int | None:
-        return known.get((workflow, name), 0 if is_measured else None)
+    def __init__(self, connection: Connection, repository: str, now: int, sha: str) -> None:
+        told: CiHealth = health_between(connection, repository, now - DEFAULT_DAYS * DAY, now, now)
+        self._connection = connection
+        self._is_measured = bool(told.flakiness.units.get(Unit.JOB))
+        known = [one for one in told.flakiness.found if one.level in _LEVELS and not one.is_cleared]
+        self._jobs = {(one.place, one.name): one for one in known if one.unit is Unit.JOB}
+        levels = {(one.place, one.name): _LEVELS[one.level] for one in known if one.unit is Unit.TEST}
+        latest: dict[str, int] = {}
+        self._failed: dict[
+            str, dict[str, int | None]
+        ] = {}  # report -> test that failed in the last one -> level
+        for one in outcomes_of_tests(connection, repository, sha=sha):
+            if one.at > latest.get(one.report, -1):
+                latest[one.report], self._failed[one.report] = one.at, {}
+            if one.at == latest[one.report] and one.outcome in ("failed", "error"):
+                self._failed[one.report][one.identity] = levels.get((one.report, one.identity))
 
-    return level
+    def of(self, workflow: str, one: ci_failures.Failure) -> Flakiness:
+        """Whether a failure is a flaky one: by what its job, of a workflow (the file where that was told, else the name), failed
+        with before on code that passed, or by the tests that failed."""
+        by_job = self._by_job(workflow, one)
+        if by_job.level or one.category != FailureCategory.TEST.value:
+            return by_job
+        failed = self._failed
+        if one.name in failed:
+            failed = {one.name: failed[one.name]}
+        tests = {
+            f"{report}::{test}": level for report, told in failed.items() for test, level in told.items()
+        }
+        return flakiness_by_tests((str(line["text"]) for line in one.evidence), tests) or by_job
+
+    def _by_job(self, workflow: str, one: ci_failures.Failure) -> Flakiness:
+        flaky = self._jobs.get((workflow, one.name))
+        if flaky is None and not self._is_measured:
+            return Flakiness(None)
+        return flakiness_by_job(_signature(one), one.category, self._with_causes(flaky) if flaky else None)
+
+    def _with_causes(self, flaky: Flaky) -> FlakyJob:
+        level_of = {
+            key: _LEVELS[sign.level]
+            for sign in sorted(flaky.signs, key=lambda sign: sign.level, reverse=True)  # certain ones last
+            for key in sign.failures
+        }
+        explained = {one.job: one for one in ci_failures.failures(self._connection, jobs=level_of)}
+        clusters: dict[str, int] = {}
+        for key, one in explained.items():
+            if cluster := _signature(one):
+                clusters[cluster] = min(level_of[key], clusters.get(cluster, level_of[key]))
+        categories = frozenset(one.category for one in explained.values() if _signature(one))
+        has_untold = any(key not in explained or not _signature(explained[key]) for key in level_of)
+        return FlakyJob(clusters, categories, has_untold)

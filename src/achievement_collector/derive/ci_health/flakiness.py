@@ -61,13 +61,15 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sign:
-    """One time that it showed: ``commits`` are those concerned, ``at`` the result that gave it away."""
+    """One time that it showed: ``commits`` are those concerned, ``at`` the result that gave it away, ``failures`` the keys of
+    the jobs that failed there (none for tests)."""
 
     level: Level
     commits: tuple[str, ...]
     at: int
     why: str
     urls: tuple[str, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ class _Result(NamedTuple):
     order: int  # when its commit was first tested
     is_on_default: bool
     url: str
+    key: str = ""  # of the job
 
 
 @dataclass(slots=True)
@@ -237,7 +240,7 @@ def _take_jobs(
             job.name,
         )
         units[key].results.append(
-            _Result(ended, job.conclusion not in GREEN, sha, code, head, order, on_default, job.url)
+            _Result(ended, job.conclusion not in GREEN, sha, code, head, order, on_default, job.url, job.key)
         )
 
 
@@ -314,17 +317,19 @@ def _signs(results: Sequence[_Result]) -> Iterable[Sign]:
         by_code: dict[str, list[_Result]] = defaultdict(list)
         for one in every:
             by_code[one.code].append(one)
-        flips = [_flip(same) for same in by_code.values() if len({one.is_red for one in same}) == 2]
-        if flips:
-            before, after = max(flips, key=lambda pair: (pair[1], pair[0]))
+        mixed = [same for same in by_code.values() if len({one.is_red for one in same}) == 2]
+        if mixed:
+            before, after = max(map(_flip, mixed), key=lambda pair: (pair[1], pair[0]))
             level, why = Level.CERTAIN, "failed and passed on the same code"
         else:
+            mixed = [every]
             before, after = _flip(every)
             level, why = (
                 Level.LIKELY,
                 "failed and passed on one head commit, perhaps merged with another base",
             )
-        yield Sign(level, (sha,), after.at, why, _urls(before, after))
+        failed = _failed(one for same in mixed for one in same)
+        yield Sign(level, (sha,), after.at, why, _urls(before, after), failed)
     yield from _returns(by_commit)
 
 
@@ -353,7 +358,12 @@ def _returns(by_commit: Mapping[str, Sequence[_Result]]) -> Iterable[Sign]:
         ]:
             last = max(three[3])
             why = "failed, passed, failed on the default branch"
-            yield Sign(Level.LIKELY, (one[2], two[2], three[2]), last.at, why, _urls(max(two[3]), last))
+            urls, failed = _urls(max(two[3]), last), _failed((*one[3], *three[3]))
+            yield Sign(Level.LIKELY, (one[2], two[2], three[2]), last.at, why, urls, failed)
+
+
+def _failed(results: Iterable[_Result]) -> tuple[str, ...]:
+    return tuple(sorted({one.key for one in results if one.is_red and one.key}))
 
 
 def _urls(*results: _Result) -> tuple[str, ...]:
