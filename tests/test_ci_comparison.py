@@ -306,6 +306,44 @@ def test_handing_the_same_in_again_changes_nothing(any_ledger: Ledger) -> None:
     assert world.achievements() == before
 
 
+@pytest.mark.parametrize(
+    ("suite", "told", "compared_as"),
+    [
+        ('<testsuite><testcase name="a"/></testsuite>', "1 tests, 0 failed, 0 skipped", "tests: 2 → 1, -1"),
+        (
+            '<testsuite><testcase name="a"><flakyFailure/></testcase></testsuite>',
+            "1 tests, 0 failed, 0 skipped, 1 flaky",
+            "tests: 2 → 1, -1",
+        ),
+        (
+            '<testsuite errors="1"><error message="no class"/></testsuite>',
+            "1 tests, 1 failed, 0 skipped; 1 of them no test but a suite that broke itself",
+            "tests: 2 → 1, -1",
+        ),
+        (
+            '<testsuite tests="10" failures="3"><testcase name="a"/></testsuite>',
+            "1 tests, 0 failed, 0 skipped; the report contradicts itself: its suites declare 10 tests, 3 failed, and results of"
+            " fewer are in it",
+            "tests: 1; its suites declare more results than are in it",
+        ),
+    ],
+)
+def test_what_a_report_of_tests_lacks_is_said(
+    any_ledger: Ledger, suite: str, told: str, compared_as: str
+) -> None:
+    """Such reports read as if nothing had failed."""
+    world = World(any_ledger)
+
+    def hand_in(sha: str, text: str, **more: Any) -> dict[str, str]:
+        one = Submission("acme/rocket", sha, (CiFile("junit", "junit.xml", text.encode()),), **more)
+        return dict(ingest(any_ledger, one, world.settings, day(1)).taken)
+
+    hand_in(BASE, '<testsuite><testcase name="a"/><testcase name="b"/></testsuite>', branch="main")
+    assert hand_in(f"{7:040x}", suite, pull_request=7, branch="part-7") == {"tests": told}
+    world.tell(merged(7, day(2), base_sha=BASE))
+    assert compared_as in measures(world)
+
+
 def test_handing_the_same_in_again_does_not_make_it_younger(any_ledger: Ledger) -> None:
     """Else what was merged meanwhile would become its baseline."""
     world = World(any_ledger)

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from achievement_collector.errors import CollectorError
-from achievement_collector.facts.ci import Benchmark, Coverage, TestTotals
+from achievement_collector.facts.ci import Benchmark, Coverage, TestCase, TestTotals
 from achievement_collector.sources.ci_files.benchmarks import is_higher_better, parse_benchmarks
 from achievement_collector.sources.ci_files.cobertura import parse_cobertura
 from achievement_collector.sources.ci_files.junit import LONGEST_MESSAGE, parse_junit
@@ -62,7 +62,7 @@ def test_every_recorded_junit_file_is_read(file: Path) -> None:
     assert _adds_up(report.totals)
     assert report.totals.total == len(report.cases)
     # no test of these files is listed twice with different results: as many cases as elements
-    assert report.totals.total == file.read_bytes().count(b"<testcase")
+    assert report.totals.total - report.suite_errors == file.read_bytes().count(b"<testcase")
 
 
 @pytest.mark.parametrize(
@@ -179,8 +179,48 @@ def test_two_failures_of_a_test_stay_two() -> None:
     assert parse_junit(_suite(twice), "junit.xml").totals == TestTotals(2, 0, 1, 1, 0, 0, None)
 
 
-def test_an_error_of_a_suite_is_no_test_case() -> None:
-    assert parse_junit(_suite('<error message="no class"/>'), "junit.xml").totals.total == 0
+@pytest.mark.parametrize("error", ['<error message="no class"/>', "<error>\n no class </error>"])
+def test_a_suite_that_broke_itself_is_an_error(error: str) -> None:
+    """It was read as a report in which nothing failed."""
+    inner = f'<testsuite name="inner">{error}<testcase name="a"/></testsuite>'
+    report = parse_junit(_suite(inner, 'name="outer"'), "junit.xml")
+    assert (report.totals, report.suite_errors) == (TestTotals(2, 1, 0, 1, 0, 0, None), 1)
+    assert report.cases[0] == TestCase("outer::inner::<init>", "error", None, "no class")
+    assert report.declared is None
+    path = "jenkins-junit/junit__junit-report-6700.xml"
+    report = parse_junit(_read(f"junit-xml/{path}"), path)
+    assert (report.totals.errors, report.suite_errors, report.declared) == (1, 1, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "declared"),
+    [
+        ('<testsuite tests="10" failures="3"><testcase name="a"/></testsuite>', (10, 3)),
+        ('<testsuite tests="1" failures="1"><testcase name="a"/></testsuite>', (1, 1)),
+        ('<testsuite errors="1"/>', (0, 1)),
+        ('<testsuites tests="2"><testsuite tests="1"><testcase name="a"/></testsuite></testsuites>', (2, 0)),
+        (
+            '<testsuites><testsuite tests="2" errors="1"><testcase name="a"/></testsuite>'
+            '<testsuite><testcase name="b"><failure/></testcase></testsuite></testsuites>',
+            (3, 2),
+        ),
+        # not more than is listed, or no number at all
+        ('<testsuite tests="1" failures="1"><testcase name="a"><error/></testcase></testsuite>', None),
+        ('<testsuite tests="0" failures="0"><testcase name="a"><failure/></testcase></testsuite>', None),
+        ('<testsuite tests="many" failures="-1"><testcase name="a"/></testsuite>', None),
+        ('<testsuites tests="1"><testsuite tests="5"><testcase name="a"/></testsuite></testsuites>', None),
+        (
+            '<testsuite tests="2" failures="1"><testcase name="a"><failure/></testcase><testcase name="a"/></testsuite>',
+            None,
+        ),
+        ("<testsuite/>", None),
+    ],
+)
+def test_suites_that_declare_more_than_they_list_contradict_themselves(
+    text: str, declared: tuple[int, int] | None
+) -> None:
+    found = parse_junit(text.encode(), "junit.xml").declared
+    assert (None if found is None else (found.total, found.failed)) == declared
 
 
 @pytest.mark.parametrize(

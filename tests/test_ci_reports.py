@@ -18,13 +18,16 @@ from achievement_collector.derive.ci_report import week_named
 from achievement_collector.derive.fixes import Fix
 from achievement_collector.derive.quarters import LISTS
 from achievement_collector.errors import CollectorError, NotFoundError
+from achievement_collector.facts.ci import TestCase
 from achievement_collector.facts.ci_runs import Annotation, Attempt, Job, Step
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import ci_failures, ci_runs
 from achievement_collector.ledger.ci_fixes import add_fix
+from achievement_collector.ledger.ci_tests import add_test_report
 from achievement_collector.ledger.entities import remember, take_in
 from achievement_collector.ledger.roadmap import add_snapshots
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.present.ci_terminal import health_in_full
 from achievement_collector.present.reports import render_report
 from achievement_collector.services.ci_failures import clusters_of, explain_failures, explained_job
 from achievement_collector.services.ci_health import health_of
@@ -200,6 +203,29 @@ def test_nothing_measured_is_said_so(any_ledger: Ledger) -> None:
     text = render_report(told, "markdown").decode()
     assert "auto-fix success rate:** not measured" in text.replace("\\-", "-")
     assert "70" not in text.split("## What the words mean")[0].replace("2026", "")
+
+
+def test_tests_of_another_ci_are_shown_without_runs(any_ledger: Ledger) -> None:
+    """They were stored, and it was said that no run of CI is known."""
+    place = "gitlab.example/acme/rocket"
+    cases = [TestCase("clock::test_tick", "flaky", 0.1, "")]
+    with any_ledger.write() as connection:
+        for number in range(3):
+            add_test_report(
+                connection, place, f"{number:040x}", "unit", "main", NOW - number * DAY - 1, cases
+            )
+    found = health_of(any_ledger, None, NOW)
+    assert (found["repository"], found["runs"]) == (place, 0)
+    assert found["pass_rates"][0]["first"]["state"] == "not measured"
+    (flaky,) = found["flakiness"]["found"]
+    assert (flaky["name"], flaky["level"], flaky["commits"]) == ("clock::test_tick", "certain", 3)
+    assert "no run recorded" in str(health_in_full(found).renderables[1])  # type: ignore[attr-defined]
+    told = ci_report(any_ledger, SETTINGS, NOW, repository="acme/rocket", since=NOW - 7 * DAY)
+    text = render_report(told, "markdown").decode()
+    assert "total failures:** not measured: no run of CI was collected" in text
+    assert "| clock::test\\_tick | certain |" in text
+    with pytest.raises(NotFoundError, match="acme/other"):
+        health_of(any_ledger, "acme/other", NOW)
 
 
 @pytest.mark.parametrize("format", ["markdown", "html", "pdf", "json"])

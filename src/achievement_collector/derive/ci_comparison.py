@@ -142,6 +142,11 @@ def _measures(report: CiReport, baseline: CiReport | None, base: str) -> list[Me
 
 def _tests(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]:
     found = []
+    note = ""
+    if after.get("declared"):
+        note = "its suites declare more results than are in it"
+    elif before.get("declared"):
+        note = "the suites of the baseline declare more results than are in it"
     for name, better in (("total", True), ("failed", False), ("flaky", False)):
         value, earlier = _number(after, name), _number(before, name)
         if name == "failed":  # a test that broke has not passed either
@@ -149,7 +154,7 @@ def _tests(after: Mapping[str, Any], before: Mapping[str, Any]) -> list[Measure]
         if value is None or (name != "total" and not value and not earlier):
             continue  # that nothing failed is what a reader expects
         label = "tests" if name == "total" else f"{name} tests"
-        found.append(Measure("tests", label, value, earlier, "tests", better))
+        found.append(Measure("tests", label, value, None if note else earlier, "tests", better, note=note))
     return found
 
 

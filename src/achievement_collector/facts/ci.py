@@ -47,13 +47,24 @@ class TestTotals:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredTests:
+    """How many tests the suites of a file say they have, and how many of them did not pass."""
+
+    total: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
 class TestReport:
-    """The tests of one file, in its order, and their totals."""
+    """The tests of one file, in its order, and their totals. ``suite_errors`` of the cases are no tests but suites that broke
+    themselves. ``declared`` is what the suites say where that is more than what they list, else None."""
 
     __test__: ClassVar[bool] = False
 
     totals: TestTotals
     cases: tuple[TestCase, ...]
+    suite_errors: int = 0
+    declared: DeclaredTests | None = None
 
 
 @dataclass(frozen=True, slots=True)

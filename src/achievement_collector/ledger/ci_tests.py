@@ -163,6 +163,12 @@ def outcomes_of_tests(
     return found
 
 
+def repositories_with_tests(connection: Connection) -> list[str]:
+    """The present names of the repositories of which reports of tests are known."""
+    found = connection.scalars(sa.select(ci_tests.c.repository).distinct()).all()
+    return sorted({names_of(connection, name)[0] for name in found})
+
+
 def _identities(connection: Connection, names: Sequence[str], wanted: set[int] | None) -> dict[int, str]:
     table = ci_test_names.c
     query = sa.select(table.id, table.identity).where(table.repository.in_(names))

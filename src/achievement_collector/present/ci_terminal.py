@@ -25,12 +25,10 @@ _DURATIONS = {
 def health_in_full(found: Mapping[str, Any], *, most: int = _MOST) -> RenderableType:
     """The measures of ``health_data``, each with what it rests on; of long lists the first ``most``."""
     window = found["window"]
+    runs = _counted(found["runs"], "run") if found["runs"] else "no run recorded"
     parts: list[RenderableType] = [
         Text("CI health", style="bold"),
-        Text(
-            f"from {window['since'] or 'the beginning'} to {window['until']}, {_counted(found['runs'], 'run')}",
-            style="dim",
-        ),
+        Text(f"from {window['since'] or 'the beginning'} to {window['until']}, {runs}", style="dim"),
         Text(""),
         _rates(found["pass_rates"], found["trends"], most),
     ]

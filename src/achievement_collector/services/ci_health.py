@@ -9,7 +9,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.derive.ci_health.summary import CiHealth, health, health_data
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.ledger import ci_runs
-from achievement_collector.ledger.ci_tests import outcomes_of_tests
+from achievement_collector.ledger.ci_tests import outcomes_of_tests, repositories_with_tests
 from achievement_collector.ledger.roadmap import default_branches
 from achievement_collector.ledger.store import Ledger
 
@@ -46,14 +46,17 @@ def health_between(connection: Connection, repository: str, since: int, until: i
 
 
 def repository_of(connection: Connection, name: str | None) -> str:
-    """The repository with CI that a user names (owner/name, or any name it had); the only one where none is named."""
-    known = ci_runs.repositories_with_runs(connection)
+    """The repository with CI, runs or reports of tests, that a user names (owner/name, or any name it had); the only one where
+    none is named."""
+    known = sorted({*ci_runs.repositories_with_runs(connection), *repositories_with_tests(connection)})
     if name:
         from achievement_collector.services.ci_runs import named_repository
 
-        return named_repository(connection, name)
+        return named_repository(connection, name, known)
     if not known:
-        raise NotFoundError("no run of CI is known; sync github, or webhooks of workflow runs, bring them")
+        raise NotFoundError(
+            "no run of CI is known; sync github, or webhooks of workflow runs, bring them, and ci ingest results of tests"
+        )
     if len(known) > 1:
         raise CollectorError(
             f"there are several repositories; choose one with --repo: {', '.join(known[:8])}"

@@ -191,6 +191,17 @@ def _joined_tests(reports: Sequence[TestReport]) -> dict[str, Any]:
         for name in ("total", "passed", "failed", "errors", "skipped", "flaky")
     }
     body["seconds"] = sum(one for one in seconds if one is not None) if None not in seconds else None
+    broken = sum(report.suite_errors for report in reports)
+    if broken:
+        body["suite_errors"] = broken
+    if any(report.declared for report in reports):
+        body["declared"] = {
+            "total": sum(one.declared.total if one.declared else one.totals.total for one in reports),
+            "failed": sum(
+                one.declared.failed if one.declared else one.totals.failed + one.totals.errors
+                for one in reports
+            ),
+        }
     unhappy = [
         case for report in reports for case in report.cases if case.outcome in ("failed", "error", "flaky")
     ]
@@ -223,10 +234,24 @@ def _joined_coverage(reports: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return body
 
 
+def _tests_in_words(body: dict[str, Any]) -> str:
+    told = f"{body['total']:,} tests, {body['failed'] + body['errors']:,} failed, {body['skipped']:,} skipped"
+    if body["flaky"]:
+        told += f", {body['flaky']:,} flaky"
+    if broken := body.get("suite_errors"):
+        told += f"; {broken:,} of them no test but a suite that broke itself"
+    if declared := body.get("declared"):
+        told += (
+            f"; the report contradicts itself: its suites declare {declared['total']:,} tests, {declared['failed']:,} failed, "
+            "and results of fewer are in it"
+        )
+    return told
+
+
 def _brief(kind: str, body: dict[str, Any]) -> str:
     match kind:
         case "tests":
-            return f"{body['total']:,} tests, {body['failed'] + body['errors']:,} failed, {body['skipped']:,} skipped"
+            return _tests_in_words(body)
         case "coverage":
             rate = body["line_rate"]
             return "line coverage not told" if rate is None else f"line coverage {rate * 100:.1f} %"

@@ -271,10 +271,10 @@ def list_runs(
         return RunPage(found[::-1], stored.counts(connection, key, since, until))
 
 
-def named_repository(connection: Connection, name: str) -> str:
-    """The repository with runs that is called ``name``: by its whole key or the end of it, in any case where its forge takes no
-    notice of it, or by a name it had before. Raises :class:`NotFoundError` unless it is one."""
-    known = stored.repositories_with_runs(connection)
+def named_repository(connection: Connection, name: str, among: Sequence[str] | None = None) -> str:
+    """The repository with runs, or ``among`` others, that is called ``name``: by its whole key or the end of it, in any case
+    where its forge takes no notice of it, or by a name it had before. Raises :class:`NotFoundError` unless it is one."""
+    known = stored.repositories_with_runs(connection) if among is None else among
     wanted = name.strip().strip("/")
     found = [key for key in known if key == wanted or (wanted and key.endswith(f"/{wanted}"))]
     found = found or [
