@@ -639,6 +639,39 @@ def test_trouble_of_the_log_host_is_not_the_end_of_all(
     assert set(logs_stored(ledger).values()) == {"stored"}
 
 
+@pytest.mark.parametrize("status", [401, 403, 503])
+def test_a_host_that_gives_no_logs_ends_the_reading_of_logs_alone(
+    ledger: Ledger, github: FakeGitHub, client: GitHubClient, log_host: LogHost, status: int
+) -> None:
+    """After three failures in a row the whole synchronisation ended with an error."""
+    for run in range(1, 8):
+        github.add_run(run, NOW - run * HOUR, "failure")
+        github.add_job(run, 10 + run, "failure", log=b"x\n")
+    log_host.status = status
+    done = sync(ledger, client)
+    assert f"(HTTP {status}); try again later; after 3 failures in a row" in done.skipped["logs"]
+    assert (done.stopped, len(log_host.headers)) == ("", 3)
+    with ledger.read() as connection:
+        told = counts(connection)
+    assert (told.jobs, told.jobs_waiting, told.logs_waiting) == (7, 0, 7)
+    log_host.status = 200
+    assert sync(ledger, client, NOW + MINUTE).skipped == {}
+    assert list(logs_stored(ledger).values()).count("stored") == 4  # the others are asked for a day later
+    sync(ledger, client, NOW + DAY + HOUR)
+    assert set(logs_stored(ledger).values()) == {"stored"}
+
+
+def test_a_log_that_leads_nowhere_safe_is_one_log_that_failed(
+    ledger: Ledger, github: FakeGitHub, client: GitHubClient
+) -> None:
+    github.add_run(1, NOW - DAY, "failure")
+    github.add_job(1, 11, "failure", log=b"x\n")
+    github.add_job(1, 12, "failure")
+    github.hidden["/jobs/12/logs"] = Trouble(302, "", {"Location": "http://192.0.2.1/log"})
+    assert sync(ledger, client).skipped == {}
+    assert logs_stored(ledger) == {11: "stored", 12: "failed"}
+
+
 def pieces(data: bytes, size: int = 1000) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
 

@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from achievement_collector.errors import NotFoundError
+from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.collecting import ensure_repository, known_spelling
 from achievement_collector.ledger.reading import stored_repositories
@@ -16,6 +16,7 @@ from achievement_collector.ledger.tables import repositories
 from achievement_collector.ledger.work import ci_reports, names_of, pull_requests
 from achievement_collector.services.ci_metrics import Submission, ingest
 from achievement_collector.services.records import Query, list_achievements
+from achievement_collector.services.repository_names import repository_key, repository_name
 from achievement_collector.services.scanning import ScanProgress, scan
 from tests.git_repositories import Repository, lines
 from tests.outside_world import World, day, merged
@@ -110,6 +111,35 @@ def test_measures_that_came_first_are_found_as_well(any_ledger: Ledger) -> None:
     assert [one.pull_request for one in world.achievements()] == [12]
     with any_ledger.read() as connection:
         assert len(ci_reports(connection, "github.com/BigCo/App")) == 1
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../../etc", "..", "acme/..", "./rocket", "acme/.", "github.com/acme/..", "../acme/rocket", "https://../a/b", "acme",
+        "acme//rocket", "/", "", "acme/ro cket", "acme/rocket?x", "host:80x/acme/rocket", "a:80/rocket",
+        f"{'h' * 256}/acme/rocket",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_a_repository_is_refused(ledger: Ledger, name: str) -> None:
+    world = World(ledger)
+    with pytest.raises(CollectorError, match=r"names no repository; give owner/name or host/owner/name$"):
+        ingest(ledger, Submission(name, "a" * 40, build_time=1.0), world.settings, NOW)
+    with pytest.raises(CollectorError, match="is no repository; name it as owner/name"):
+        repository_name(name)
+    assert places(ledger) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("acme/rocket", "github.com/acme/rocket"), ("acme/.github", "github.com/acme/.github"),
+        ("GHE.example:8443/Acme/rocket.git", "ghe.example:8443/Acme/rocket"), ("https://github.com/a/b.git/", "github.com/a/b"),
+        ("gitlab.example/acme/tools/rocket", "gitlab.example/acme/tools/rocket"), (" ~ada/rocket ", "github.com/~ada/rocket"),
+    ],
+)  # fmt: skip
+def test_a_repository_is_known_by_host_owner_and_name(name: str, key: str) -> None:
+    assert repository_key(name) == key
 
 
 def test_a_filter_names_a_repository_in_any_spelling(any_ledger: Ledger) -> None:

@@ -56,8 +56,9 @@ def comment(
     from achievement_collector.present.printable import one_line, printable
     from achievement_collector.services.clock import now_ms
     from achievement_collector.services.github_sync import web_host
-    from achievement_collector.services.pr_comments import comment_on, repository_name
+    from achievement_collector.services.pr_comments import comment_on
     from achievement_collector.services.pr_findings import content_of
+    from achievement_collector.services.repository_names import repository_name
 
     in_force = options.settings(database)
     place = repository or in_force.github_repository

@@ -16,6 +16,7 @@ from achievement_collector.ledger.collecting import known_spelling
 from achievement_collector.ledger.entities import take_in, things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.live import note_changes
+from achievement_collector.services.repository_names import repository_key
 from achievement_collector.sources.ci_files.benchmarks import parse_benchmarks
 from achievement_collector.sources.ci_files.cobertura import parse_cobertura
 from achievement_collector.sources.ci_files.junit import parse_junit
@@ -72,7 +73,7 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
     """
     if not settings.ci_enabled:
         raise CollectorError("CI metrics are switched off (tracking.ci_integration.enabled)")
-    place = repository_of(submission.repository)
+    place = repository_key(submission.repository)
     if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", submission.sha.lower()):
         raise CollectorError(f"{submission.sha[:80]!r} is no full commit id (40 or 64 hex digits)")
     if submission.pull_request is not None and not 0 < submission.pull_request < 2**31:
@@ -118,18 +119,6 @@ def ingest(ledger: Ledger, submission: Submission, settings: Settings, now: int)
     return Ingested(
         place, sha, tuple((kind, _brief(kind, body)) for kind, body in reports.items()), bool(changed)
     )
-
-
-def repository_of(text: str) -> str:
-    """``host/owner/name`` of what a job calls its repository."""
-    name = text.strip().removesuffix(".git").strip("/")
-    name = re.sub(r"^https?://", "", name)
-    parts = name.split("/")
-    if len(parts) == 2:
-        parts = ["github.com", *parts]
-    if len(parts) < 3 or not all(re.fullmatch(r"[\w.~-]+(?::\d+)?", part) for part in parts):
-        raise CollectorError(f"{text[:200]!r} names no repository; give owner/name or host/owner/name")
-    return "/".join([parts[0].lower(), *parts[1:]])
 
 
 def _reports(submission: Submission, tests: list[TestReport]) -> dict[str, dict[str, Any]]:

@@ -9,6 +9,7 @@ no fault of the code; then, if wanted, all others.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
@@ -115,7 +116,7 @@ class _Collecting:
     done: Details
     progress: Callable[[str, int, int | None], None]
     before: int
-    troubles: int = 0
+    troubles: Counter[str] = field(default_factory=Counter)  # failures in a row, by stage
     tried: set[tuple[str, object]] = field(default_factory=set)
 
     def jobs(self, only_red: bool, only_reruns: bool) -> int:
@@ -169,11 +170,17 @@ class _Collecting:
                     raise
                 self.done.skipped[stage] = str(error)
             except GitHubError as error:
-                self.troubles += 1
-                if (error.status is not None and error.status < 500) or self.troubles >= _TROUBLES_IN_A_ROW:
+                self.troubles[stage] += 1
+                is_given_up = self.troubles[stage] >= _TROUBLES_IN_A_ROW
+                if stage == "logs":  # another host gives them, and all else can be told without
+                    if is_given_up:
+                        self.done.skipped[stage] = (
+                            f"{error}; after {_TROUBLES_IN_A_ROW} failures in a row the other logs are left to the next time"
+                        )
+                elif is_given_up or (error.status is not None and error.status < 500):
                     raise
             else:
-                self.troubles = 0
+                self.troubles[stage] = 0
                 self.progress(stage, len(self.tried), None)
         return asked
 

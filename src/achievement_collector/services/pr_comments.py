@@ -6,7 +6,6 @@ from; :func:`comment_on` makes GitHub show it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -32,6 +31,7 @@ from achievement_collector.ledger import work
 from achievement_collector.ledger.epics import known_key
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.github_sync import web_host
+from achievement_collector.services.repository_names import repository_name
 
 if TYPE_CHECKING:
     from achievement_collector.publish.github_comments.client import Comment, CommentsClient, PullSeen
@@ -380,11 +380,3 @@ def _content(
             raise NotFoundError(f"{place} is not known; bring it in with: sync github {name}")
         pull = replace(found[0], head_sha=sha) if sha else found[0]
         return content(connection, pull.repository, pull)
-
-
-def repository_name(repository: str) -> str:
-    """``owner/name`` of a repository's name or key."""
-    found = re.fullmatch(r"(?:[\w.-]+(?::\d+)?/)?([\w.-]+/[\w.-]+)", repository.strip())
-    if not found or any(set(part) == {"."} for part in found[1].split("/")):
-        raise ConfigurationError(f"{repository[:200]!r} is no repository; name it as owner/name")
-    return found[1]
