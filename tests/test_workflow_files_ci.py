@@ -568,19 +568,59 @@ def test_the_repositorys_workflows_are_watched(repository: Repository) -> None:
         "d.yml": "on: push\njobs:\n  x:\n    name: inner\n",
         "e.yml": "name: ${{ secrets.X }}\n",
         "f.yml": "name: *alias\n",
+        "fa.yml": "env: &e {A: &alias Of an anchor}\nname: *alias\n",
         "g.yml": "name: Notion roadmap sync\n",
         "h.txt": "name: text\n",
         "i.yml": b"name: \xff\xfe\n".decode("latin-1"),
-        "j.yml": 'name: "a\\u0024"\n',
+        "j.yml": 'name: "a\\u0024 \\"b\\""\n',
+        "m.yml": "name: >-\n  Folded\n  name\non: push\n",
+        "n.yml": "name: |\n  Literal\non: push\n",
+        "o.yml": "name: 2026\n'on': push\n",
+        "p.yml": "name:\non: push\n",
+        "q.yml": "name: [a]\n",
+        "r.yml": "- name: a\n",
+        "s.yml": 'name: "a\\eb"\n',
+        "t.yml": "name: a\njobs: [\n",
+        "u.yml": "#" * 1_000_001,
     }.items():
         repository.write(f".github/workflows/{file}", text)
     (repository.path / ".github/workflows/k.yml").symlink_to("/etc/hostname")
     (repository.path / ".github/workflows/l.yml").mkdir()
-    expected = (".github/workflows/d.yml", "Build", "Größe", 'Tests: "unit"', "achievement tracker", "ÿþ")
-    assert watched_workflows(repository.path) == expected
+    expected = (
+        ".github/workflows/d.yml", ".github/workflows/p.yml", "2026", "Build", "Folded name", "Größe", "Literal", "Of an anchor",
+        'Tests: "unit"', 'a$ "b"', "achievement tracker", "ÿþ",
+    )  # fmt: skip
+    found = watched_workflows(repository.path)
+    assert found.names == expected
+    assert [one.removeprefix(".github/workflows/").split(" is not watched: ") for one in found.left_out] == [
+        ["e.yml", "its name holds an expression"],
+        ["f.yml", "it is no YAML (line 1)"],
+        ["k.yml", "it is no regular file"],
+        ["q.yml", "its name is no text"],
+        ["r.yml", "it is no workflow"],
+        ["s.yml", "its name holds characters that cannot be shown"],
+        ["t.yml", "it is no YAML (line 3)"],
+        ["u.yml", "it has more than 1,000,000 bytes"],
+    ]
     written = write_workflow(repository.path, force=False, name=_REPORT).read_text("utf-8")
     assert YAML(typ="safe", pure=True).load(written)["on"]["workflow_run"]["workflows"] == list(expected)
     assert write_workflow(repository.path, force=False, name=_REPORT).read_text("utf-8") == written
+
+
+def test_workflows_that_are_not_watched_are_told(run: Run, repository: Repository) -> None:
+    """They were left out without a word, and their end never started the report."""
+    repository.commit()
+    repository.write(".github/workflows/broken\x1b[2J.yml", "name: [\n")
+    for number in range(60):
+        repository.write(f".github/workflows/{number}.yml", f"name: Build {number:02}\n")
+    for arguments in (["--print"], ["--print", "--only", _REPORT], []):
+        done = run("ci", "workflow", repository.path, *arguments)
+        assert done.returncode == 0, done.stderr
+        broken, many = done.stderr.splitlines()
+        assert broken.endswith(".yml is not watched: it is no YAML (line 2)")
+        assert "\x1b" not in broken
+        assert many.startswith("not watched, since 50 workflows are at most: Build 50, Build 51")
+    assert run("ci", "workflow", repository.path, "--only", _NOTION, "--print").stderr == ""
 
 
 # --- the page ----------------------------------------------------------------------------------------

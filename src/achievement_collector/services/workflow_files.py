@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import NamedTuple
 
 from achievement_collector.errors import CollectorError, RepositoryError
 from achievement_collector.services.exporting import write_file
@@ -23,10 +24,6 @@ _WATCHED = 'workflows: ["achievement tracker"]'
 _OWN = frozenset({"CI intelligence report", "Notion roadmap sync"})  # these are no CI
 _MOST_WATCHED = 50
 _LARGEST_WORKFLOW = 1_000_000  # bytes
-_NAME = re.compile(
-    r"""^name:[ \t]+(?:"([^"\\\r\n]+)"|'([^'\r\n]+)'|([^\s"'&*!|>%@`\[\]{}#][^\r\n]*?))[ \t]*(?:[ \t]\#[^\r\n]*)?\r?$""",
-    re.MULTILINE,
-)
 
 
 def workflow_file(
@@ -56,31 +53,82 @@ def _quoted(text: str) -> str:
 def workflow_for(folder: Path, name: str = "achievement-tracker") -> str:
     """The text of a workflow for the repository that ``folder`` is or lies in."""
     checkout = open_checkout(folder)
-    watched = () if checkout.is_bare else watched_workflows(_top(checkout.path))
+    watched = () if checkout.is_bare else watched_workflows(_top(checkout.path)).names
     return workflow_file(read_refs(checkout).default_branch or "main", name, watched)
 
 
-def watched_workflows(top: Path) -> tuple[str, ...]:
-    """The names of the workflows that a repository has in its work tree at ``top``, in order, without those that report on
-    them; one without a name goes by its path, as GitHub shows it. Names that are no plain text in YAML are left out. The
-    achievement tracker is always among them, since it is written along."""
-    found = {"achievement tracker"}
+class Watched(NamedTuple):
+    """The names of workflows whose end starts the CI intelligence report, in order, and in a sentence for each of those of which
+    it does not, why."""
+
+    names: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+
+
+def watched_workflows(top: Path) -> Watched:
+    """The workflows that a repository has in its work tree at ``top``, without those that report on them. One without a name goes
+    by its path, as GitHub shows it. The achievement tracker is always among them, since it is written along."""
+    found, left_out = {"achievement tracker"}, []
     folder = top / _FOLDER
     if folder.resolve().is_relative_to(top) and folder.is_dir():
         for path in sorted(folder.iterdir()):
-            if path.suffix not in (".yml", ".yaml") or path.is_symlink() or not path.is_file():
-                continue
-            with path.open("rb") as file:
-                text = file.read(_LARGEST_WORKFLOW).decode("utf-8", "replace")
-            if not re.search(r"^name:", text, re.MULTILINE):
-                name = f"{_FOLDER.as_posix()}/{path.name}"
-            elif told := _NAME.search(text):
-                name = (told[1] or told[2] or told[3]).strip()
-            else:
-                continue
-            if name.isprintable() and "\N{REPLACEMENT CHARACTER}" not in name and "${{" not in name:
-                found.add(name)
-    return tuple(sorted(found - _OWN)[:_MOST_WATCHED])
+            if path.suffix in (".yml", ".yaml") and not path.is_dir():
+                place = f"{_FOLDER.as_posix()}/{path.name}"
+                try:
+                    found.add(_name_of(path) or place)
+                except CollectorError as error:
+                    if path.stem not in NAMES:  # these are written along
+                        left_out.append(f"{place} is not watched: {error}")
+    names = sorted(found - _OWN)
+    if len(names) > _MOST_WATCHED:
+        rest = ", ".join(names[_MOST_WATCHED:])
+        left_out.append(f"not watched, since {_MOST_WATCHED} workflows are at most: {rest}")
+    return Watched(tuple(names[:_MOST_WATCHED]), tuple(left_out))
+
+
+def unwatched_workflows(folder: Path) -> tuple[str, ...]:
+    """Why workflows of the repository that ``folder`` is or lies in do not start the CI intelligence report, in sentences."""
+    checkout = open_checkout(folder)
+    return () if checkout.is_bare else watched_workflows(_top(checkout.path)).left_out
+
+
+def _name_of(path: Path) -> str:
+    """The name that a workflow gives itself, empty where it gives none. Raises :class:`CollectorError` where it is not to be had,
+    or cannot be written into another workflow."""
+    if path.is_symlink() or not path.is_file():
+        raise CollectorError("it is no regular file")
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_WORKFLOW + 1)
+    except OSError as error:
+        raise CollectorError(f"it cannot be read: {error.strerror}") from None
+    if len(content) > _LARGEST_WORKFLOW:
+        raise CollectorError(f"it has more than {_LARGEST_WORKFLOW:,} bytes")
+    name = _scalar(content, "name").strip()
+    if not name.isprintable() or "\N{REPLACEMENT CHARACTER}" in name:
+        raise CollectorError("its name holds characters that cannot be shown")
+    if "${{" in name:
+        raise CollectorError("its name holds an expression")
+    return name
+
+
+def _scalar(content: bytes, wanted: str) -> str:
+    """The text at a key of the mapping that a YAML document is, empty where it has none; no value is built from it."""
+    import yaml
+
+    try:
+        document = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise CollectorError(f"it is no YAML{f' (line {mark.line + 1})' if mark else ''}") from None
+    if not isinstance(document, yaml.MappingNode):
+        raise CollectorError("it is no workflow")
+    for key, value in document.value:
+        if isinstance(key, yaml.ScalarNode) and key.value == wanted:
+            if not isinstance(value, yaml.ScalarNode):
+                raise CollectorError(f"its {wanted} is no text")
+            return "" if value.tag == "tag:yaml.org,2002:null" else str(value.value)
+    return ""
 
 
 def write_workflow(folder: Path, *, force: bool, name: str = "achievement-tracker") -> Path:
