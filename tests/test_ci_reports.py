@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from achievement_collector.cli.main import app
 from achievement_collector.config import Settings
 from achievement_collector.derive.ci_report import week_named
+from achievement_collector.derive.failures.drafting import draft_signature
+from achievement_collector.derive.failures.signatures import Signatures
 from achievement_collector.derive.fixes import Fix
 from achievement_collector.derive.quarters import LISTS
 from achievement_collector.errors import CollectorError, NotFoundError
@@ -29,7 +35,12 @@ from achievement_collector.ledger.roadmap import add_snapshots
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.ci_terminal import health_in_full
 from achievement_collector.present.reports import render_report
-from achievement_collector.services.ci_failures import clusters_of, explain_failures, explained_job
+from achievement_collector.services.ci_failures import (
+    clusters_of,
+    explain_failures,
+    explained_job,
+    unknown_failures,
+)
 from achievement_collector.services.ci_health import health_of
 from achievement_collector.services.quarterly_reports import quarterly_report
 from achievement_collector.services.reports import ci_report, list_reports, one_report
@@ -613,6 +624,113 @@ def test_failures_of_which_nothing_tells_why_are_no_common_cluster(any_ledger: L
         CollectorError, match="'tests' is no category of failures; there are compilation, test, "
     ):
         clusters_of(any_ledger, SETTINGS, NOW, category="tests")
+
+
+STRANGE = """2026-10-01T00:00:00.0000000Z ##[group]Run make
+2026-10-01T00:00:01.0000000Z the zorble frobnicated {number} times | <b>`it's @ada`</b> \x1b[31m\u202ered
+2026-10-01T00:00:04.0000000Z ##[error]Process completed with exit code 1.
+"""
+
+
+@pytest.fixture
+def strange(ledger: Ledger) -> Ledger:
+    """Three failures that no rule knows, one of another kind, and one that is known."""
+    jobs = [
+        job(1, NOW - 3 * DAY),
+        job(2, NOW - 2 * DAY),
+        job(3, NOW - DAY, name="build <img>"),
+        job(4, NOW - DAY, name="mute"),
+        job(5, NOW - DAY),
+    ]
+    logs = {
+        1: STRANGE.format(number=1),
+        2: STRANGE.format(number=20),
+        3: STRANGE.format(number=3),
+        5: PYTEST.format(number=5),
+    }
+    stored(ledger, [attempt(one.run, one.started or 0, jobs_known=True, jobs=1) for one in jobs], jobs, logs)
+    return ledger
+
+
+def test_what_no_rule_explains_has_a_page_of_its_own(strange: Ledger) -> None:
+    def run(*arguments: str) -> Any:
+        return CliRunner(env={"COLUMNS": "100"}).invoke(
+            app, ["ci", "failures", *arguments, "--db", str(strange.url.database)]
+        )
+
+    page = run("--unknown").stdout
+    told = " ".join(page.split())
+    assert "4 failed jobs of 5, 2 signatures, most frequent first" in page
+    first, second = page.index("3 times, first 2026-10-26, last 2026-10-28"), page.index("1 time, first")
+    assert first < second
+    assert "in CI / test / Run tests (2), CI / build <img> / Run tests (1)" in page
+    assert "2  the zorble frobnicated 3 times | <b>`it's @ada`</b> " in page
+    assert "its log: achievement-collector ci log 3" in page
+    assert "The log is not stored (it was not read): nothing else tells why." in told
+    assert "the folder that CI_SIGNATURES names (it is not set)" in told
+    assert not {"\x1b", "\u202e"} & set(page)
+    (draft,) = yaml.safe_load(page[page.index("\n- name:") :])
+    assert draft["pattern"].startswith(r"the\s+zorble\s+frobnicated\s+\d+\s+times")
+    assert "1 more are not shown (--limit)" in run("--unknown", "--limit", "1").stdout
+    told = json.loads(run("--unknown", "--json").stdout)
+    assert (told["failed_jobs"], told["of"], [one["count"] for one in told["clusters"]]) == (4, 5, [3, 1])
+    assert told["clusters"][0]["places"][0] == {
+        "workflow": "CI",
+        "job": "test",
+        "step": "Run tests",
+        "count": 2,
+    }
+    assert "not both" in str(run("--unknown", "--category", "test").exception)
+    assert run("--unknown", "--until", "2020-01-01").stdout == (
+        "no failure without an explanation is known, of 0 failed jobs\n"
+    )
+
+
+def test_the_signature_to_begin_with_names_the_failures(strange: Ledger, tmp_path: Path) -> None:
+    own = replace(SETTINGS, ci_signatures=tmp_path)
+    before = unknown_failures(strange, own, NOW)
+    assert before["folder"] == str(tmp_path)
+    (tmp_path / "a.yaml").write_text(before["draft"])
+    with pytest.raises(CollectorError, match="category must be one of"):  # only a person can tell
+        unknown_failures(strange, own, NOW)
+    (tmp_path / "a.yaml").write_text(before["draft"].replace("CATEGORY", "infrastructure"))
+    after = unknown_failures(strange, own, NOW)
+    assert (after["failed_jobs"], after["of"], after["draft"]) == (1, 5, "")
+    named = [one for one in clusters_of(strange, own, NOW) if one["category"] == "infrastructure"]
+    assert [one["count"] for one in named] == [3]
+
+
+@given(st.lists(st.text(max_size=400) | st.text("ab(|)+*{1,}' \t\x1b\\\\#:", max_size=200), max_size=3))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_a_signature_to_begin_with_knows_its_line(tmp_path: Path, lines: list[str]) -> None:
+    told = draft_signature([{"text": one, "why": "end"} for one in lines])
+    if not told:
+        assert not any(re.search(r"[A-Za-z0-9]{3}", one[:160]) for one in lines[-1:])
+        return
+    (tmp_path / "a.yaml").write_text(told.replace("CATEGORY", "test"), "utf-8")
+    assert Signatures.load(tmp_path).match(lines) is not None
+
+
+@pytest.mark.parametrize("format", ["markdown", "html", "pdf"])
+def test_a_report_lists_what_no_rule_explains(strange: Ledger, format: str) -> None:
+    told = ci_report(strange, SETTINGS, NOW, since=NOW - 7 * DAY)
+    assert (told["unknown"]["failed_jobs"], told["unknown"]["clusters_in_all"]) == (4, 2)
+    content = render_report(told, format)
+    if format == "pdf":
+        assert content[:4] == b"%PDF"
+        return
+    text = content.decode()
+    section = text[text.index("Not explained") :]
+    assert "4 failed jobs of which no rule tells why, most frequent first." in section
+    assert "ci log 3" in section
+    assert not {"\x1b", "\u202e"} & set(text)
+    if format == "html":
+        assert "<b>`it" not in text
+        assert "build &lt;img&gt; / Run tests (1)" in section
+    else:
+        assert "\\<b\\>\\`it's @ada\\`\\</b\\>" in section
+    old = {name: value for name, value in told.items() if name != "unknown"}
+    assert b"Not explained" not in render_report(old, format)
 
 
 def test_what_was_explained_is_not_forgotten_with_age(any_ledger: Ledger) -> None:

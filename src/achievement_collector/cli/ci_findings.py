@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from achievement_collector.cli import options
+from achievement_collector.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from achievement_collector.config import Settings
+    from achievement_collector.ledger.store import Ledger
 
 
 def add_to(ci: typer.Typer) -> None:
@@ -45,6 +50,9 @@ def failures(
     category: Annotated[
         str | None, typer.Option(help="Only this category, such as test.", show_default=False)
     ] = None,
+    unknown: Annotated[
+        bool, typer.Option("--unknown", help="Those that no rule explains, in full, and how to name them.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many clusters.")] = 20,
     as_json: options.AsJson = False,
     database: options.Database = None,
@@ -55,6 +63,20 @@ def failures(
 
     now = now_ms()
     begin, end = options.window(since, until, now)
+    if unknown:
+        if category not in (None, "unknown"):
+            raise ConfigurationError("give --unknown or --category, not both")
+        _unknown(
+            options.open_existing(database),
+            options.settings(database),
+            now,
+            repository,
+            begin,
+            end,
+            limit,
+            as_json,
+        )
+        return
     found = clusters_of(
         options.open_existing(database), options.settings(database), now, repository=repository, since=begin, until=end,
         category=category,
@@ -69,6 +91,28 @@ def failures(
     if not found:
         asked = any(one is not None for one in (repository, since, until, category))
         typer.echo("no failed job is known for what was asked" if asked else "no failed job is known")
+
+
+def _unknown(
+    ledger: Ledger, settings: Settings, now: int, repository: str | None, since: int | None, until: int | None, limit: int,
+    as_json: bool,
+) -> None:  # fmt: skip
+    from achievement_collector.services.ci_failures import unknown_failures
+
+    found = unknown_failures(ledger, settings, now, repository=repository, since=since, until=until)
+    if as_json:
+        _print({**found, "clusters": found["clusters"][:limit]})
+        return
+    from achievement_collector.present.ci_findings_terminal import unknown_in_full
+    from achievement_collector.present.printable import printable
+    from achievement_collector.present.terminal import console
+
+    if not found["clusters"]:
+        typer.echo(f"no failure without an explanation is known, of {found['of']} failed jobs")
+        return
+    console().print(unknown_in_full(found, limit))
+    if found["draft"]:
+        typer.echo(f"\n{printable(found['draft'])}", nl=False)
 
 
 def explain(

@@ -174,6 +174,7 @@ def weekly_report(told: ReportInputs) -> dict[str, Any]:
         "categories": [{"category": name, "failed_jobs": count} for name, count in categories.most_common()],
         "clusters": [dict(one) for one in told.clusters[:_MOST_CLUSTERS]],
         "clusters_in_all": len(told.clusters),
+        "unknown": _unknown(told.clusters),
         "failures_by_day": _by_day(red, since, until) if is_measured else [],
         "flaky": told.health["flakiness"],
         "durations": [one for one in told.health["durations"] if not one["workflow"]],
@@ -198,6 +199,16 @@ def _top(categories: Counter[str], explained: int) -> dict[str, Any]:
         "of": explained,
         "unknown": categories["unknown"],
         "why": "",
+    }
+
+
+def _unknown(clusters: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The failures that no rule explains, most frequent first."""
+    found = [dict(one) for one in clusters if one["category"] == "unknown"]
+    return {
+        "failed_jobs": sum(one["count"] for one in found),
+        "clusters": found[:_MOST_CLUSTERS],
+        "clusters_in_all": len(found),
     }
 
 

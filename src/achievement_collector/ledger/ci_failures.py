@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -38,14 +39,25 @@ class Failure(NamedTuple):
     basis: str
 
 
+class Place(NamedTuple):
+    """Where failures happened, and how many; ``workflow`` and ``step`` may be empty."""
+
+    workflow: str
+    name: str
+    step: str
+    times: int
+
+
 class Cluster(NamedTuple):
-    """Failures with one signature: how many, the first and the last of them (milliseconds), and the newest."""
+    """Failures with one signature: how many, the first and the last of them (milliseconds), the newest, and where they were,
+    most first."""
 
     cluster: str
     times: int
     first: int
     last: int
     newest: Failure
+    places: tuple[Place, ...] = ()
 
 
 def store_failures(connection: Connection, found: Sequence[Failure]) -> None:
@@ -122,10 +134,16 @@ def clusters(
         found.setdefault(one.cluster, []).append(one)
     begun = first_seen(connection, found, repository)
     made = [
-        Cluster(name, len(inside), begun.get(name, inside[-1].at), inside[0].at, inside[0])
+        Cluster(name, len(inside), begun.get(name, inside[-1].at), inside[0].at, inside[0], _places(inside))
         for name, inside in found.items()
     ]
     return sorted(made, key=lambda one: (-one.times, -one.last, one.cluster))
+
+
+def _places(found: Iterable[Failure]) -> tuple[Place, ...]:
+    counts = Counter((one.workflow, one.name, one.step) for one in found)
+    ordered = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
+    return tuple(Place(*place, times) for place, times in ordered)
 
 
 def first_seen(connection: Connection, names: Iterable[str], repository: str | None = None) -> dict[str, int]:

@@ -6,15 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from achievement_collector.derive.failures.drafting import last_lines
 from achievement_collector.errors import ConfigurationError
 from achievement_collector.present.printable import one_line
-from achievement_collector.present.view import Detail, Document, Link, Section, safe_url
-from achievement_collector.present.wording import plural
+from achievement_collector.present.view import Detail, Document, Entry, Link, Section, safe_url
+from achievement_collector.present.wording import places_in_words, plural
 
 REPORT_FORMATS = ("markdown", "html", "pdf", "json")
 Data = Mapping[str, Any]
 
 _LONGEST = 200
+_UNKNOWN_LINES = 5
 _MOST_DAYS = 93  # more bars cannot be told apart
 
 
@@ -52,8 +54,8 @@ def weekly_document(data: Data) -> Document:
     named = f"week {period['week']}" if period["week"] else "a period"
     state = "frozen" if data.get("is_frozen") else "not over" if not data["is_complete"] else "a draft"
     sections = [
-        _in_short(data), _pass_rates(data), _days(data), _categories(data), _clusters(data), _recovery(data), _flaky(data),
-        _definitions(data),
+        _in_short(data), _pass_rates(data), _days(data), _categories(data), _clusters(data), _unknown(data),
+        _recovery(data), _flaky(data), _definitions(data),
     ]  # fmt: skip
     return Document(
         "CI report", one_line(data["repository"]),
@@ -212,6 +214,39 @@ def _clusters(data: Data) -> Section | None:
         rows=rows,
         columns=("times", "category", "signature", "first seen", "cluster"),
     )
+
+
+def _unknown(data: Data) -> Section | None:
+    """What no rule explains. Reports that were frozen before there was this section have none."""
+    told = data.get("unknown")
+    if not told or not told["clusters"]:
+        return None
+    more = told["clusters_in_all"] - len(told["clusters"])
+    note = (
+        f"{plural(told['failed_jobs'], 'failed job')} of which no rule tells why, most frequent first."
+        f"{f' {more} more are not listed.' if more else ''} Name them with signatures of your own, YAML files in the folder of "
+        "CI_SIGNATURES: achievement-collector ci failures --unknown gives one to begin with."
+    )
+    return Section(
+        "entries", "Not explained", note, entries=tuple(_unknown_entry(one) for one in told["clusters"])
+    )
+
+
+def _unknown_entry(one: Data) -> Entry:
+    newest = one["newest"]
+    details = [
+        Detail(f"line {line['number']}", one_line(line["text"], _LONGEST))
+        for line in last_lines(newest["evidence"], _UNKNOWN_LINES)
+    ]
+    details.append(Detail("where", places_in_words(one)))
+    details.append(Detail("its log", f"achievement-collector ci log {newest['job'].rpartition('/')[2]}"))
+    said = one_line(newest["told"], _LONGEST)
+    if one["is_in_green"]:
+        said += " What its log shows also stands in logs of runs that passed."
+    return Entry(
+        one["cluster"], one_line(one["signature"], _LONGEST), "", "", plural(one["count"], "time"),
+        f"first {one['first_seen'][:10]}, last {one['last_seen'][:10]}", said, tuple(details),
+    )  # fmt: skip
 
 
 def _recovery(data: Data) -> Section | None:

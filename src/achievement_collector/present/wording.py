@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from achievement_collector.derive.conclusions import Achievement, BusinessValue, Credit, Role, ValueKind
+from achievement_collector.present.printable import one_line
+
+_LONGEST_PLACE = 200
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
     """``1 change``, ``2,345 changes``."""
     return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
+def places_in_words(one: Mapping[str, Any], most: int = 5) -> str:
+    """Where the failures of a cluster were: ``CI / test / Run tests (3)``."""
+    told = [
+        one_line(
+            f"{' / '.join(filter(None, (place['workflow'], place['job'], place['step'])))} ({place['count']})",
+            _LONGEST_PLACE,
+        )
+        for place in one["places"]
+    ]
+    more = len(told) - most
+    return ", ".join(told[:most]) + (f" and {plural(more, 'more place')}" if more > 0 else "")
 
 
 def left_out_in_words(count: int, by_programs: int) -> str:

@@ -28,6 +28,7 @@ _VERSION = 2
 """Of the way a job is explained here; the shipped rules are part of the basis themselves."""
 
 _PART = 20
+_MOST_PLACES = 20
 _GREEN_LOGS = ci_runs.GREEN_LOGS
 _DAYS = 400 * 86_400_000
 _MARGIN = 40 * 86_400_000  # a run may take 35 days, and its end be known later than its begin
@@ -286,6 +287,10 @@ def cluster_data(one: Cluster) -> dict[str, Any]:
     return {
         "cluster": one.cluster, "category": one.newest.category, "signature": one.newest.signature, "count": one.times,
         "first_seen": iso(one.first), "last_seen": iso(one.last), "is_in_green": one.newest.is_in_green,
+        "places": [
+            {"workflow": place.workflow, "job": place.name, "step": place.step, "count": place.times}
+            for place in one.places[:_MOST_PLACES]
+        ],
         "newest": failure_data(one.newest),
     }  # fmt: skip
 
@@ -316,3 +321,28 @@ def clusters_of(
     with ledger.read() as connection:
         found = stored.clusters(connection, place, since, until)
     return [cluster_data(one) for one in found if category is None or one.newest.category == category]
+
+
+def unknown_failures(
+    ledger: Ledger,
+    settings: Settings,
+    now: int,
+    *,
+    repository: str | None = None,
+    since: int | None = None,
+    until: int | None = None,
+) -> dict[str, Any]:
+    """The failures that no rule explains, as plain data: their clusters, most frequent first, how many failed jobs that is, of
+    how many; a signature to begin with for the first of them that left lines, and the folder such files belong in."""
+    from achievement_collector.derive.failures.drafting import draft_signature
+
+    found = clusters_of(ledger, settings, now, repository=repository, since=since, until=until)
+    unknown = [one for one in found if one["category"] == "unknown"]
+    drafts = (draft_signature(one["newest"]["evidence"]) for one in unknown)
+    return {
+        "clusters": unknown,
+        "failed_jobs": sum(one["count"] for one in unknown),
+        "of": sum(one["count"] for one in found),
+        "draft": next(filter(None, drafts), ""),
+        "folder": str(settings.ci_signatures) if settings.ci_signatures else None,
+    }
