@@ -17,6 +17,7 @@ import typer
 from ruamel.yaml import YAML
 
 from achievement_collector.cli import ci, notion, report, roadmap, two_way
+from achievement_collector.config import FILE_NAME
 from achievement_collector.errors import CollectorError
 from achievement_collector.services.workflow_files import (
     NAMES,
@@ -25,7 +26,7 @@ from achievement_collector.services.workflow_files import (
     write_workflow,
     write_workflows,
 )
-from tests.git_repositories import Repository
+from tests.git_repositories import Repository, git
 from tests.test_workflow_file import _filled, _injections, _steps, _tool, _value
 
 _REPORT, _NOTION = "ci-intelligence-report", "notion-roadmap-sync"
@@ -102,13 +103,41 @@ def test_no_value_becomes_a_command_and_secrets_are_where_they_are_needed(name: 
             assert "achievement-collector notion " in step["run"]
 
 
-def test_the_one_that_sees_forks_checks_nothing_out() -> None:
-    assert "checkout" not in json.dumps([step.get("uses", "") for step in _steps(_workflow(_REPORT))])
-    (checkout,) = [step for step in _steps(_workflow(_NOTION)) if "checkout@" in step.get("uses", "")]
-    assert checkout["with"] == {
-        "ref": "${{ github.event.repository.default_branch }}", "sparse-checkout": "/roadmap.yaml",
-        "sparse-checkout-cone-mode": False, "persist-credentials": False,
-    }  # fmt: skip
+@pytest.mark.parametrize("name", _BOTH)
+def test_the_configuration_of_the_default_branch_is_read_and_nothing_else(name: str) -> None:
+    """Without it the comment told another score than the terminal; of a change, a fork's say, nothing may be read."""
+    workflow = _workflow(name)
+    for job in workflow["jobs"].values():
+        uses = [step.get("uses", "").partition("@")[0] for step in job["steps"]]
+        (checkout,) = [step for step in job["steps"] if "checkout@" in step.get("uses", "")]
+        assert checkout["with"] == {
+            "ref": "${{ github.event.repository.default_branch }}",
+            "sparse-checkout": "/achievement-tracker.yaml\n/roadmap.yaml\n/ci-signatures/\n",
+            "sparse-checkout-cone-mode": False, "persist-credentials": False,
+        }  # fmt: skip
+        assert uses.index("actions/checkout") < uses.index("actions/setup-python")
+    assert workflow["env"] == {"CI_SIGNATURES": "ci-signatures"}
+    assert "/ci-signatures/" in checkout["with"]["sparse-checkout"]
+
+
+def test_the_files_checked_out_are_those_that_are_read(
+    repository: Repository, tmp_path: Path, run: Run
+) -> None:
+    """By git itself, from a repository that has more."""
+    (checkout,) = [one for one in _steps(_workflow(_NOTION)) if "checkout@" in one.get("uses", "")]
+    for file in (
+        "achievement-tracker.yaml", "roadmap.yaml", "ci-signatures/a.yaml", "src/roadmap.yaml", "setup.py", "a/ci-signatures/b.yaml",
+    ):  # fmt: skip
+        repository.write(file, "[]\n" if "signatures" in file else "{}\n")
+    repository.commit()
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--no-checkout", str(repository.path), str(clone))
+    git(clone, "sparse-checkout", "set", "--no-cone", *checkout["with"]["sparse-checkout"].split())
+    git(clone, "checkout", "--quiet", "main")
+    found = {
+        str(one.relative_to(clone)) for one in clone.rglob("*") if one.is_file() and ".git" not in one.parts
+    }
+    assert found == {FILE_NAME, "roadmap.yaml", "ci-signatures/a.yaml"}
 
 
 def test_actions_are_pinned_to_the_same_commits_everywhere() -> None:
@@ -336,7 +365,7 @@ def test_the_report_is_made_and_kept(play: Player, github: dict[str, Any]) -> No
     window = "--since=7d" if github["event_name"] == "workflow_run" else "--week=last"
     assert played.calls[2][3:] == ["--repo=github.com/acme/rocket", window, "--format=markdown"]
     assert played.summary == "# A week\n"
-    assert played.uses == ["actions/setup-python", "actions/upload-artifact"]
+    assert played.uses == ["actions/checkout", "actions/setup-python", "actions/upload-artifact"]
     assert played.secrets == [set(), {"secret-database", "secret-token"}, {"secret-database"}]
 
 
@@ -362,7 +391,7 @@ def test_a_pull_request_is_commented_on_by_its_head(play: Player, owner: str) ->
     assert played.calls[-1] == [
         "achievement-collector", "ci", "comment", "--repo=acme/rocket", f"--sha={_SHA}", f"--head={owner}:{branch}",
     ]  # fmt: skip
-    assert played.uses == ["actions/setup-python"]
+    assert played.uses == ["actions/checkout", "actions/setup-python"]
 
 
 @pytest.mark.parametrize("hostile", _HOSTILE)
