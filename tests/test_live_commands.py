@@ -224,6 +224,27 @@ def test_github_is_polled_by_a_command(run: Run, tmp_path: Path) -> None:
         assert fake_github.TOKEN not in done.stdout + done.stderr
 
 
+def test_what_a_poll_could_not_read_is_told(run: Run, tmp_path: Path) -> None:
+    """It ended with an error, or without a word."""
+    with fake_github.serve(fake_github.FakeGitHub(time.time)) as fake:
+        fake.log_host = fake.url  # which asks for a token that logs are fetched without
+        for number in range(1, 5):
+            fake.add_run(number, time.time() - number * 3600, "failure")
+            fake.add_job(number, 10 + number, "failure", log=b"\x1b[2Jx\n")
+        fake.hidden["/milestones"] = fake_github.Trouble(403, {"message": "Resource not \x1baccessible"})
+        environment = {"GITHUB_API_URL": fake.url, "GITHUB_TOKEN": fake_github.TOKEN}
+        done = run("sync", "github", "acme/rocket", "--db", tmp_path / "l.db", **environment)
+        assert done.returncode == 0, done.stderr
+        assert "; read: 4 jobs" in done.stdout
+        milestones, logs = [line for line in done.stderr.splitlines() if "left out" in line]
+        assert milestones.startswith("acme/rocket: left out: milestones: the token may not see ")
+        assert logs.startswith("acme/rocket: left out: logs: 127.0.0.1 gave no log of job ")
+        assert logs.endswith("after 3 failures in a row the other logs are left to the next time")
+        assert "\x1b" not in done.stdout + done.stderr
+        again = run("sync", "github", "acme/rocket", "--db", tmp_path / "l.db", **environment)
+        assert (again.returncode, "nothing new" in again.stdout) == (0, True)
+
+
 def _without_columns(*arguments: object, columns: str = "") -> str:
     """What a command prints into a pipe; with ``columns``, as on a screen of that width."""
     environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}

@@ -33,10 +33,13 @@ class LineProgress:
 
 
 def tell(name: str, done: object) -> None:
-    """What a poll came to."""
-    from achievement_collector.present.wording import synced_in_words
+    """What a poll came to, and what it could not read."""
+    from achievement_collector.present.printable import one_line
+    from achievement_collector.present.wording import left_out_of_poll, synced_in_words
 
     typer.echo(f"{name}: {synced_in_words(done)}")
+    for told in left_out_of_poll(done):
+        typer.echo(one_line(f"{name}: {told}"), err=True)
 
 
 def conclude(ledger: Ledger, in_force: Settings) -> None:

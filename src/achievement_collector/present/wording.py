@@ -9,6 +9,7 @@ from achievement_collector.derive.conclusions import Achievement, BusinessValue,
 from achievement_collector.present.printable import one_line
 
 _LONGEST_PLACE = 200
+_DETAILS = ("job", "annotation", "log")  # of CI, asked for run by run
 
 
 def plural(count: int, noun: str, nouns: str = "") -> str:
@@ -98,8 +99,21 @@ def synced_in_words(done: object) -> str:
     data = asdict(done) if is_dataclass(done) and not isinstance(done, type) else {}
     changed = {kind: count for kind, count in dict(data.get("changed") or {}).items() if count}
     told = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in changed.items())
-    text = f"changed: {told}" if told else "nothing new"
+    details = {kind: count for kind in _DETAILS if (count := dict(data.get("read") or {}).get(kind))}
+    parts = [f"changed: {told}"] if told else []
+    if details:
+        parts.append("read: " + ", ".join(plural(count, kind) for kind, count in details.items()))
+    text = "; ".join(parts) or "nothing new"
     text += f" ({data.get('requests', 0):,} requests)"
     if data.get("stopped"):
         text += f"; stopped: {data['stopped']}"
     return text
+
+
+def left_out_of_poll(done: object) -> list[str]:
+    """What a poll could not read to its end, and where it is known why. That deliveries of webhooks could not be looked at is no
+    loss: what they tell was polled."""
+    skipped = getattr(done, "skipped", ())
+    if not isinstance(skipped, Mapping):
+        return [f"left out: {one}" for one in skipped]
+    return [f"left out: {what}: {why}" for what, why in skipped.items() if what != "deliveries"]
