@@ -671,6 +671,8 @@ def test_what_no_rule_explains_has_a_page_of_its_own(strange: Ledger) -> None:
     assert not {"\x1b", "\u202e"} & set(page)
     (draft,) = yaml.safe_load(page[page.index("\n- name:") :])
     assert draft["pattern"].startswith(r"the\s+zorble\s+frobnicated\s+\d+\s+times")
+    assert "in full, and how to name it: ci failures --unknown" in run().stdout
+    assert "--unknown" not in run("--category", "test").stdout
     assert "1 more are not shown (--limit)" in run("--unknown", "--limit", "1").stdout
     told = json.loads(run("--unknown", "--json").stdout)
     assert (told["failed_jobs"], told["of"], [one["count"] for one in told["clusters"]]) == (4, 5, [3, 1])

@@ -88,6 +88,8 @@ def failures(
     from achievement_collector.present.terminal import console
 
     console().print(clusters_table(found))
+    if any(one["category"] == "unknown" for one in found):
+        typer.echo("what no rule explains in full, and how to name it: ci failures --unknown")
     if not found:
         asked = any(one is not None for one in (repository, since, until, category))
         typer.echo("no failed job is known for what was asked" if asked else "no failed job is known")
