@@ -22,6 +22,7 @@ from achievement_collector.ledger.ci_runs import ended, take_in_runs
 from achievement_collector.ledger.entities import Changed, cursor, remember, take_in, things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_runs import Details, Reach, collect_details
+from achievement_collector.services.repository_names import repository_name
 from achievement_collector.sources.github import listing
 from achievement_collector.sources.github.client import (
     BudgetExhausted,
@@ -102,7 +103,7 @@ def sync_repository(
     after an error. Raises :class:`GitHubError` where GitHub cannot be asked, and :class:`ConfigurationError` for a name that
     is none; what was stored before stays.
     """
-    if name.count("/") != 1 or not all(name.split("/")) or not set(name).isdisjoint(" ?#%"):
+    if name.count("/") != 1 or repository_name(name) != name:
         raise ConfigurationError(f"{name!r} is no repository of GitHub; name it as owner/name")
     sync = _Sync(
         ledger, client, now_ms, since or 0, host or web_host(client.base_url), Synced(), progress, on_changed
