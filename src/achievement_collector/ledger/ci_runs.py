@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.ci_runs import GREEN, RED, Annotation, Attempt, Job, Step
@@ -25,6 +24,7 @@ from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.ci_findings_tables import ci_fixes
 from achievement_collector.ledger.ci_tables import ci_attempts, ci_jobs, ci_logs, ci_run_pulls
 from achievement_collector.ledger.entities import cursor
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.work import names_of
 
 MOST_TRIES = 5
@@ -68,7 +68,7 @@ def take_in_runs(connection: Connection, observations: Iterable[Observation]) ->
             pulls |= {(row["host"], row["run"], pull) for pull in one.fields.get("pull_requests") or ()}
     if pulls:
         told = [dict(zip(("host", "run", "pull"), pull, strict=True)) for pull in sorted(pulls)]
-        connection.execute(_insert(connection, ci_run_pulls).on_conflict_do_nothing(), told)
+        connection.execute(insert_into(connection, ci_run_pulls).on_conflict_do_nothing(), told)
     new_attempts = _write(connection, ci_attempts, ("host", "run", "number"), attempts)
     new_jobs = _write(connection, ci_jobs, ("host", "job"), jobs)
     return TakenIn(
@@ -163,7 +163,7 @@ def _write(
                 known[tuple(named)] = (rank, said, digest)
     new = [rows[one] for one in sorted(rows) if one not in known or _order(rows[one]) > known[one]]
     if new:
-        insert = _insert(connection, table)
+        insert = insert_into(connection, table)
         excluded = insert.excluded
         marks = ("rank", "said", "digest")
         statement = insert.on_conflict_do_update(
@@ -174,10 +174,6 @@ def _write(
         )
         connection.execute(statement, new)
     return new
-
-
-def _insert(connection: Connection, table: sa.Table) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def _json(value: Any) -> str:
@@ -630,7 +626,7 @@ def note_log(connection: Connection, of: WantedOfJob, log: Log, now: int) -> Non
         "state": log.state, "body": body, "size": log.size, "cut": log.cut, "masked": log.masked, "asked": now,
         "told": log.told[:500],
     }  # fmt: skip
-    statement = _insert(connection, ci_logs).values(host=of.host, job=of.job, tries=1, **values)
+    statement = insert_into(connection, ci_logs).values(host=of.host, job=of.job, tries=1, **values)
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["host", "job"],

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.ci import TestCase
 from achievement_collector.facts.ci_runs import TestOutcome
 from achievement_collector.ledger.ci_tables import ci_test_names, ci_tests
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.work import names_of
 
 MOST_CASES = 50_000
@@ -68,7 +68,7 @@ def add_test_report(
         "cases": len(ordered), "kept": len(kept), "seconds": sum(known) if known else None,
         "outcomes": zlib.compress(json.dumps(outcomes, separators=(",", ":")).encode()),
     }  # fmt: skip
-    connection.execute(_insert(connection, ci_tests).on_conflict_do_nothing(), [values])
+    connection.execute(insert_into(connection, ci_tests).on_conflict_do_nothing(), [values])
     return True
 
 
@@ -96,15 +96,11 @@ def _ids(connection: Connection, repository: str, names: Sequence[str]) -> dict[
     missing = [name for name in names if name not in found]
     if missing:
         connection.execute(
-            _insert(connection, ci_test_names).on_conflict_do_nothing(),
+            insert_into(connection, ci_test_names).on_conflict_do_nothing(),
             [{"repository": repository, "identity": name} for name in missing],
         )
         look(missing)
     return found
-
-
-def _insert(connection: Connection, table: sa.Table) -> Any:
-    return (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(table)
 
 
 def outcomes_of_tests(

@@ -22,7 +22,7 @@ from achievement_collector.facts import (
 )
 from achievement_collector.facts.observations import Kind
 from achievement_collector.ledger.achievements import remove_achievements
-from achievement_collector.ledger.rows import insert_rows
+from achievement_collector.ledger.rows import insert_into, insert_rows
 from achievement_collector.ledger.tables import (
     achievements,
     checkouts,
@@ -176,7 +176,7 @@ def ensure_repository(connection: Connection, key: str) -> int:
         "web_url": f"https://{key}",
         "object_format": "sha1",
     }
-    connection.execute(_insert_new(connection, repositories).values(**values))
+    connection.execute(insert_into(connection, repositories).values(**values).on_conflict_do_nothing())
     return int(connection.scalar(sa.select(repositories.c.id).where(repositories.c.key == key)) or 0)
 
 
@@ -280,7 +280,7 @@ class SignatureIds:
         """Ids of all signatures known now, ``found`` among them."""
         new = {signature for signature in found if signature not in self._ids}
         if new:
-            insert = _insert_new(connection, signatures)
+            insert = insert_into(connection, signatures).on_conflict_do_nothing()
             connection.execute(insert, [{"name": name, "email": email} for name, email in sorted(new)])
             pair = sa.tuple_(signatures.c.name, signatures.c.email)
             listed = sorted(new)
@@ -348,7 +348,7 @@ def add_content(connection: Connection, repository_id: int, facts: Iterable[Cont
         for fact in facts
     ]
     if rows:
-        connection.execute(_insert_new(connection, content_facts), rows)
+        connection.execute(insert_into(connection, content_facts).on_conflict_do_nothing(), rows)
 
 
 def set_spaceless(connection: Connection, repository_id: int, counts: Mapping[str, bytes]) -> None:
@@ -437,14 +437,3 @@ def repository_tips(connection: Connection, repository_id: int) -> list[str]:
     """The tips of all checkouts of a repository."""
     rows = connection.scalars(sa.select(checkouts.c.tips).where(checkouts.c.repository_id == repository_id))
     return [sha for tips in rows for sha in json.loads(tips)]
-
-
-def _insert_new(connection: Connection, table: sa.Table) -> sa.Insert:
-    """An INSERT that passes over rows whose key is there already."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
-
-        return insert_sqlite(table).on_conflict_do_nothing()
-    from sqlalchemy.dialects.postgresql import insert
-
-    return insert(table).on_conflict_do_nothing()

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.observations import Kind, Observation, Registers, merge, values
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.tables import cursors, entities, stale
 
 _MANY = 500
@@ -92,9 +92,8 @@ def _locked(
     found: dict[tuple[str, str], tuple[int, str, Registers]] = {}
     if not ordered:
         return found
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert
     connection.execute(
-        insert(entities).on_conflict_do_nothing(index_elements=["kind", "key"]),
+        insert_into(connection, entities).on_conflict_do_nothing(index_elements=["kind", "key"]),
         [
             {"kind": kind, "key": key, "scope": "", "name": "", "registers": "{}", "changed": now}
             for kind, key in ordered
@@ -179,7 +178,7 @@ def mark_stale(connection: Connection, marks: Iterable[tuple[str, str, str]], no
     if not rows:
         return
     _take_turn(connection)
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(stale)
+    insert = insert_into(connection, stale)
     connection.execute(
         insert.on_conflict_do_update(index_elements=["kind", "key"], set_={"mark": stale.c.mark + 1}),
         [
@@ -229,7 +228,7 @@ def cursors_like(connection: Connection, prefix: str) -> dict[str, Any]:
 
 
 def remember(connection: Connection, name: str, value: Any, now: int) -> None:
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(cursors)
+    insert = insert_into(connection, cursors)
     told = {"value": json.dumps(value), "changed": now}
     connection.execute(
         insert.values(name=name, **told).on_conflict_do_update(index_elements=["name"], set_=told)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.observations import Kind
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.tables import (
     entities,
     epic_events,
@@ -76,7 +76,7 @@ def store_epic(connection: Connection, epic: StoredEpic) -> None:
         "structure": json.dumps(epic.structure, ensure_ascii=False),
         "unmet": json.dumps(list(epic.unmet), ensure_ascii=False),
     }
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(epics).values(**told)
+    insert = insert_into(connection, epics).values(**told)
     connection.execute(insert.on_conflict_do_update(index_elements=["key"], set_=told))
 
 
@@ -206,7 +206,7 @@ def versions_of(connection: Connection, epic: str, revision: int | None = None) 
 
 def notify(connection: Connection, kind: str, subject: str, body: Mapping[str, Any], now: int) -> None:
     """Leaves word of something, once for each kind and subject."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(notifications)
+    insert = insert_into(connection, notifications)
     connection.execute(
         insert.values(
             kind=kind, subject=subject, body=json.dumps(dict(body), ensure_ascii=False), created=now

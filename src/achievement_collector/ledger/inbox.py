@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.tables import deliveries
 
 WAITING, PROCESSED, NOT_RELEVANT, FAILED = "waiting", "processed", "not_relevant", "failed"
@@ -45,7 +45,7 @@ _COLUMNS = [deliveries.c[name] for name in Delivery._fields if name != "body"]
 
 def store(connection: Connection, incoming: Sequence[Incoming]) -> set[tuple[str, str]]:
     """Stores deliveries and gives the (source, delivery) of those that were not there yet; others are passed over."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(deliveries)
+    insert = insert_into(connection, deliveries)
     new: set[tuple[str, str]] = set()
     for one in incoming:
         row = connection.execute(

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.ledger.ci_findings_tables import reports
+from achievement_collector.ledger.rows import insert_into
 
 
 class Frozen(NamedTuple):
@@ -32,7 +32,7 @@ def freeze(
 ) -> Frozen:  # fmt: skip
     """Stores a report unless there is one under its key, and gives the one that is stored."""
     text = json.dumps(data, ensure_ascii=False, sort_keys=True)
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(reports)
+    insert = insert_into(connection, reports)
     connection.execute(
         insert.values(
             key=key, kind=kind, repository=repository, since=since, until=until, data=text,

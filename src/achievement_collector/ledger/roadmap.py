@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.facts.ci_runs import Attempt
@@ -20,7 +19,7 @@ from achievement_collector.facts.work import PullRequest, texts
 from achievement_collector.ledger import ci_runs
 from achievement_collector.ledger.entities import Thing, _read, things
 from achievement_collector.ledger.roadmap_tables import milestone_snapshots, milestone_statements
-from achievement_collector.ledger.rows import insert_rows
+from achievement_collector.ledger.rows import insert_into, insert_rows
 from achievement_collector.ledger.tables import commits, entities, repositories
 from achievement_collector.ledger.work import names_of, present_key, present_milestone, present_names
 
@@ -235,7 +234,7 @@ def statements(connection: Connection) -> dict[str, list[Statement]]:
 
 def state(connection: Connection, milestone: str, said: Statement, now: int) -> None:
     """Keeps what somebody said of a milestone, in place of what was said there before, unless that is newer."""
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(milestone_statements)
+    insert = insert_into(connection, milestone_statements)
     told = {"status": said.status.value if said.status else None, "words": said.words, "at": said.at or now}
     connection.execute(
         insert.values(milestone=milestone, origin=said.origin.value, **told).on_conflict_do_update(

@@ -1,11 +1,26 @@
-"""Inserting many rows at once, without asking about the type of every value."""
+"""Inserting rows: such as may be there already, and many at once without asking about the type of every value."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql, sqlite
+
+
+def insert_into(connection: Connection, table: sa.Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT of the connection's database, which knows ON CONFLICT; a dialect that is not used is never loaded."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects.postgresql import insert as insert_postgresql
+
+        return insert_postgresql(table)
+    from sqlalchemy.dialects.sqlite import insert
+
+    return insert(table)
 
 
 def insert_rows(
