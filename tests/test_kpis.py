@@ -21,8 +21,9 @@ from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.entities import stale_things
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.editing import edit_achievement
+from achievement_collector.services.kpi_statements import track_milestone
 from achievement_collector.services.kpi_views import list_kpis, milestone_data, show_kpi
-from achievement_collector.services.kpis import prometheus_status, scrape, track_milestone
+from achievement_collector.services.kpis import prometheus_status, scrape
 from achievement_collector.services.records import Query, build_record, list_achievements
 from tests.fakes.prometheus import Asked, FakePrometheus, Trouble, matrix, refusal, serve, vector
 from tests.outside_world import DAY, HOUR, ROCKET, World, day, merged

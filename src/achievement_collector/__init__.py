@@ -29,8 +29,8 @@ def track_kpi_milestone(
     from achievement_collector.facts.kpis import Direction
     from achievement_collector.ledger.store import open_ledger
     from achievement_collector.services.clock import now_ms
+    from achievement_collector.services.kpi_statements import track_milestone
     from achievement_collector.services.kpi_views import milestone_data
-    from achievement_collector.services.kpis import track_milestone
     from achievement_collector.services.live import bring_up_to_date
 
     if direction is not None and direction not in set(Direction):

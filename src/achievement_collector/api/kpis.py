@@ -10,7 +10,7 @@ from achievement_collector.api.errors import GUARDED, problems
 from achievement_collector.api.security import needs
 from achievement_collector.api.state import state_of
 from achievement_collector.models import KpiMilestone, PrometheusScrape
-from achievement_collector.services import kpi_views, kpis
+from achievement_collector.services import kpi_statements, kpi_views, kpis
 from achievement_collector.services.live import bring_up_to_date
 
 router = APIRouter(responses=GUARDED)
@@ -38,7 +38,7 @@ def track_milestone(request: Request, response: Response, given: KpiMilestone) -
     """States a value of a KPI. ``status`` is ``created`` with the milestone (201), or ``recorded`` with the ``reason`` why it
     is none (200)."""
     state = state_of(request)
-    done = kpis.track_milestone(
+    done = kpi_statements.track_milestone(
         state.ledger, state.settings, given.metric_name, given.value, given.target, state.clock(), direction=given.direction,
         unit=given.unit, told_by=given.told_by,
     )  # fmt: skip

@@ -43,7 +43,8 @@ class Judged(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Milestone:
     """A target that was reached, as it was then. ``previous`` is the value recorded last before it, None where there was
-    none; ``origin`` is ``scrape`` or ``stated`` (by a person or a program, ``told_by``)."""
+    none; ``origin`` is ``scrape`` or ``stated`` (by a person or a program, ``told_by``), and so is ``previous_origin``, empty
+    where it is not known to be another."""
 
     kpi: str
     series: str
@@ -59,10 +60,21 @@ class Milestone:
     money_per_unit: float | None = None
     currency: str = "$"
     query: str = ""
+    previous_origin: str = ""
 
     @property
     def key(self) -> str:
         return f"{self.series}@{self.at}"
+
+    @property
+    def full_title(self) -> str:
+        """The title with the labels that tell the series from others."""
+        return titled(self.title, self.kpi, self.series)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether a stated value is compared with a measured one."""
+        return bool(self.previous_origin) and self.previous_origin != self.origin
 
     @property
     def gain(self) -> float | None:
@@ -70,6 +82,12 @@ class Milestone:
         if self.previous is None or not self.previous.value:
             return None
         return self.direction.gain(self.previous.value, self.value) / abs(self.previous.value)
+
+
+def titled(title: str, kpi: str, series: str) -> str:
+    """The title of a KPI with the labels of a series of it, where it has any: ``Latency (job="api")``."""
+    labels = series.removeprefix(kpi).strip("{}")
+    return f"{title} ({labels})" if labels else title
 
 
 def judge_milestone(
@@ -109,14 +127,15 @@ def _is_better(direction: Direction, before: float, after: float) -> bool:
 
 def conclude_milestone(one: Milestone) -> Conclusion:
     """The achievement that a milestone is."""
-    now, target = quantity(one.value, one.unit), quantity(one.target, one.unit)
+    title, now, target = one.full_title, quantity(one.value, one.unit), quantity(one.target, one.unit)
     limit = "at least" if one.direction is Direction.HIGHER else "at most"
     if one.previous is None:
         before = "No earlier value was recorded."
     else:
         then = quantity(one.previous.value, one.unit)
         better = f": {_better(one.gain, one.direction)}" if one.gain is not None else ""
-        before = f"The value recorded before it, on {_day(one.previous.at)}, was {then}{better}."
+        measured = ", as Prometheus measured it" if one.is_mixed else ""
+        before = f"The value recorded before it, on {_day(one.previous.at)}, was {then}{measured}{better}."
     stated = f", as stated by {one.told_by or 'a program'}" if one.origin == "stated" else ""
     parts = [ScorePart("target", _REACHED, f"{now}, the target is {limit} {target}")]
     if one.gain is not None and one.gain > 0:
@@ -129,7 +148,7 @@ def conclude_milestone(one: Milestone) -> Conclusion:
     if one.previous is not None:
         evidence.append(
             Evidence("kpi", one.series, f"the value on {_day(one.previous.at)}", quantity(one.previous.value, one.unit),
-                     "", source=_source(one.origin))
+                     "", source=_source(one.previous_origin or one.origin))
         )  # fmt: skip
     if one.query:
         evidence.append(
@@ -144,23 +163,24 @@ def conclude_milestone(one: Milestone) -> Conclusion:
     }  # fmt: skip
     detail["value"] = _milestone_value(one)
     return _conclusion(
-        f"kpi/{one.key}", f"{one.title} reached {now}, the target was {target}",
-        f"{one.title} was {now} on {_day(one.at)}{stated}; the target is {limit} {target}. {before}",
+        f"kpi/{one.key}", f"{title} reached {now}, the target was {target}",
+        f"{title} was {now} on {_day(one.at)}{stated}; the target is {limit} {target}. {before}",
         one.at, parts, detail, one.unit, (),
     )  # fmt: skip
 
 
 def _milestone_value(one: Milestone) -> dict[str, Any]:
     if one.previous is None:
-        told = f"{one.title} {quantity(one.value, one.unit)}; nothing was recorded before"
+        told = f"{one.full_title} {quantity(one.value, one.unit)}; nothing was recorded before"
         return {
             "kind": "measured" if one.origin == "scrape" else "stated",
             "text": told,
             "source": _source(one.origin),
         }
     gain = one.direction.gain(one.previous.value, one.value)
+    source = "stated, compared with prometheus" if one.is_mixed else _source(one.origin)
     return _worth(
-        one.title, one.unit, one.previous.value, one.value, gain, one.money_per_unit, one.currency, _source(one.origin),
+        one.full_title, one.unit, one.previous.value, one.value, gain, one.money_per_unit, one.currency, source,
         is_stated=one.origin == "stated",
     )  # fmt: skip
 
@@ -180,7 +200,7 @@ def _worth(
         "formula": "the difference x what one unit is worth",
         "inputs": [
             ["before", quantity(before, unit)],
-            ["after", quantity(after, unit)],
+            ["after, as stated" if is_stated else "after", quantity(after, unit)],
             [f"worth of one {unit or 'unit'}", f"{quantity(money_per_unit, currency)}, as the configuration states"],
         ],
         "source": source,
@@ -231,7 +251,7 @@ def conclude_shift(
 ) -> Conclusion:
     """The achievement that a lasting shift for the better is; one for the worse is left out. ``credited`` are (signature
     id, commits) of those whose changes were the only ones that came at the time: the words go with the credit."""
-    title = kpi.title or kpi.name
+    title = titled(kpi.title or kpi.name, kpi.name, one.series)
     verb = "rose" if one.difference > 0 else "fell"
     by = f" {share(one.relative)}" if one.relative is not None else ""
     told = shift_in_words(one, kpi)

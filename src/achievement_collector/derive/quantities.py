@@ -5,6 +5,7 @@ from __future__ import annotations
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 """What one of a unit of time is, in seconds."""
 
+_SHARES = {"ratio": 1.0, "rate": 1.0, "%": 0.01, "percent": 0.01}
 _CURRENCIES = ("$", "€", "£", "¥")
 _COUNTS = ("tests", "findings", "count")
 
@@ -21,6 +22,14 @@ def quantity(value: float, unit: str) -> str:
         return ("-" if value < 0 else "") + unit + _money(abs(value))
     number = f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else _three_digits(value)
     return number if unit in _COUNTS else f"{number} {unit}".rstrip()
+
+
+def conversion(unit: str, to: str) -> float | None:
+    """What a number with ``unit`` is multiplied by to have the unit ``to``; None where the two measure different things."""
+    for known in (SECONDS, _SHARES):
+        if unit in known and to in known:
+            return known[unit] / known[to]
+    return 1.0 if unit == to else None
 
 
 def difference(value: float, unit: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -17,8 +17,8 @@ from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.entities import things
 from achievement_collector.ledger.tables import kpi_samples, kpi_series, kpi_shifts
 
-RECORDED = ("scrape", "stated")
-"""The origins of samples that the milestone rule compares; ``history`` is what was asked for afterwards."""
+MEASURED = ("scrape", "history")
+"""The origins of samples that were measured: at a scrape, or asked for afterwards. All others are ``stated``."""
 
 _MANY = 500
 
@@ -28,6 +28,13 @@ class StoredSeries(NamedTuple):
 
     id: int
     series: Series
+
+
+class Recorded(NamedTuple):
+    """A value of a series and where it is from."""
+
+    sample: Sample
+    origin: str
 
 
 class StoredShift(NamedTuple):
@@ -93,28 +100,39 @@ def stored_series(
     return found
 
 
-def last_recorded(connection: Connection, series: int, before: int) -> Sample | None:
-    """The value of a series that was recorded last before a moment."""
+def last_recorded(
+    connection: Connection, series: int, before: int, origins: Collection[str]
+) -> Recorded | None:
+    """The value of a series that was recorded last before a moment, of these origins."""
     table = kpi_samples.c
     row = connection.execute(
-        sa.select(table.at, table.value)
-        .where(table.series_id == series, table.at < before, table.origin.in_(RECORDED))
+        sa.select(table.at, table.value, table.origin)
+        .where(table.series_id == series, table.at < before, table.origin.in_(list(origins)))
         .order_by(table.at.desc())
         .limit(1)
     ).first()
-    return Sample(row.at, row.value) if row else None
+    return Recorded(Sample(row.at, row.value), row.origin) if row else None
 
 
-def newest(connection: Connection, kpi: str) -> Sample | None:
-    """The newest value of a KPI, of whichever series."""
-    row = connection.execute(
-        sa.select(kpi_samples.c.at, kpi_samples.c.value)
+def last_of_each(connection: Connection, kpi: str, origins: Collection[str] = MEASURED) -> list[Series]:
+    """The series of a KPI by their labels that have samples of these origins, each with its newest one alone."""
+    wanted = kpi_samples.c.origin.in_(list(origins))
+    last = (
+        sa.select(kpi_samples.c.series_id, sa.func.max(kpi_samples.c.at).label("at"))
         .join(kpi_series)
-        .where(kpi_series.c.kpi == kpi)
-        .order_by(kpi_samples.c.at.desc(), kpi_samples.c.series_id)
-        .limit(1)
-    ).first()
-    return Sample(row.at, row.value) if row else None
+        .where(kpi_series.c.kpi == kpi, wanted)
+        .group_by(kpi_samples.c.series_id)
+        .subquery()
+    )
+    rows = connection.execute(
+        sa.select(kpi_series.c.labels, kpi_samples.c.at, kpi_samples.c.value)
+        .join(kpi_samples, kpi_samples.c.series_id == kpi_series.c.id)
+        .join(last, sa.and_(last.c.series_id == kpi_samples.c.series_id, last.c.at == kpi_samples.c.at))
+    ).all()
+    return [
+        Series(kpi, json.loads(row.labels), (Sample(row.at, row.value),))
+        for row in sorted(rows, key=lambda one: one.labels)
+    ]
 
 
 def forget_measured(connection: Connection, kpi: str) -> None:

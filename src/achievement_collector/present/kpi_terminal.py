@@ -17,12 +17,23 @@ from achievement_collector.present.wording import plural
 def kpis_table(found: Sequence[Mapping[str, Any]]) -> Table:
     """One line for each KPI."""
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
-    for column in ("KPI", "last", "target", "usual", "milestones", "shifts", "measured"):
-        table.add_column(column, no_wrap=column != "usual", overflow="ellipsis")
+    is_stated = any(one["stated"] for one in found)
+    for column in (
+        "KPI",
+        "last",
+        *(["stated"] if is_stated else []),
+        "target",
+        "usual",
+        "milestones",
+        "shifts",
+        "measured",
+    ):
+        table.add_column(column, no_wrap=column not in ("usual", "last"), overflow="ellipsis")
     for one in found:
         usual, last = one["dynamic_threshold"], one["last"]
         cells = [
-            one["name"], last["text"] if last else "not measured", _target(one),
+            one["name"], last["text"] + _of_series(last) if last else "not measured",
+            *([one["stated"]["text"] if one["stated"] else "–"] if is_stated else []), _target(one),
             _usual(usual) if usual else "by series" if one["series"] > 1 else "–",
             str(one["milestones"] or "–"), str(one["shifts"] or "–"), last["at"][:16].replace("T", " ") if last else "–",
         ]  # fmt: skip
@@ -37,11 +48,18 @@ def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
         Text(one_line(one["title"]), style="bold"),
         Text(one_line(f"{one['name']}, {one['direction']} is better"), style="cyan"),
         Text(
-            one_line(f"target {_target(one)}; last {one['last']['text'] if one['last'] else 'not measured'}")
+            one_line(
+                f"target {_target(one)}; last "
+                + (one["last"]["text"] + _of_series(one["last"]) if one["last"] else "not measured")
+            )
         ),
     ]
+    if one["stated"]:
+        parts.append(Text(one_line(f"stated {one['stated']['text']} on {one['stated']['at'][:10]}")))
     if one["query"]:
         parts.append(Text(one_line(one["query"]), style="dim"))
+    if not one["series_found"]:
+        parts += [Text(""), Text("nothing was measured")]
     for series in one["series_found"]:
         parts += [
             Text(""),
@@ -109,10 +127,15 @@ def status_in_words(found: Mapping[str, Any]) -> Iterator[str]:
     yield f"every {found['scrape_interval_hours']} hours; last {last}, next {following}"
     for name in found["metrics_tracked"]:
         last, target = found["last_values"][name], found["thresholds"][name]
-        told = f"{last['value']:g} at {last['at']}" if last else "not measured"
+        told = f"{last['value']:g}{_of_series(last)} at {last['at']}" if last else "not measured"
         yield one_line(f"  {name}: {told}" + (f", target {target:g}" if target is not None else ""))
     for name, why in found["failures"].items():
         yield one_line(f"failed: {name}: {why}")
+
+
+def _of_series(last: Mapping[str, Any]) -> str:
+    """Which series a value is of, where there are several."""
+    return f" ({last['series']}, the worst of {last['of_series']})" if last["of_series"] > 1 else ""
 
 
 def _target(one: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.kpis import StoredSeries, StoredShift
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.kpi_conclusions import attribution_of, deployments_between
-from achievement_collector.services.kpis import DAY, compared_series, configured_kpi
+from achievement_collector.services.kpis import DAY, compared_series, configured_kpi, last_measured
 
 if TYPE_CHECKING:
     from achievement_collector.derive.thresholds import DynamicThreshold
@@ -39,8 +39,14 @@ def _known(connection: Connection) -> list[str]:
 
 
 def _in_short(connection: Connection, settings: Settings, kpi: Kpi) -> dict[str, Any]:
-    found = stored.stored_series(connection, kpi.name)
-    last = max((one.series.samples[-1] for one in found if one.series.samples), default=None)
+    found = [
+        one
+        for one in stored.stored_series(connection, kpi.name, origins=stored.MEASURED)
+        if one.series.samples
+    ]
+    last = last_measured(connection, kpi)
+    told = stored.last_of_each(connection, kpi.name, ("stated",))
+    stated = max((one.samples[-1] for one in told), default=None)
     compared = compared_series(connection, kpi)
     usual = _usual(compared, kpi, stored.stored_shifts(connection, kpi.name))
     return {
@@ -52,8 +58,17 @@ def _in_short(connection: Connection, settings: Settings, kpi: Kpi) -> dict[str,
         "query": kpi.query,
         "series": len(found),
         "samples": sum(len(one.series.samples) for one in found),
-        "last": {"value": last.value, "at": iso(last.at), "text": quantity(last.value, kpi.unit)}
+        "last": {
+            "value": last.value,
+            "at": iso(last.at),
+            "text": quantity(last.value, kpi.unit),
+            "series": last.series,
+            "of_series": last.of,
+        }
         if last
+        else None,
+        "stated": {"value": stated.value, "at": iso(stated.at), "text": quantity(stated.value, kpi.unit)}
+        if stated
         else None,
         "reaches_target": kpi.direction.reaches(last.value, kpi.target)
         if last and kpi.target is not None
@@ -101,7 +116,10 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
             (one.series_id, one.at): attribution_of(connection, settings, kpi, one.shift) for one in shifts
         }
         milestones = stored.milestones_of(connection, name)
-        raw = stored.stored_series(connection, name)
+        raw = {
+            origin: stored.stored_series(connection, name, origins=origins)
+            for origin, origins in (("measured", stored.MEASURED), ("stated", ("stated",)))
+        }
     series = []
     for one in compared:
         found, _ = shifts_of(one.series)
@@ -119,8 +137,9 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
         **told,
         "series_found": series,
         "recorded": [
-            {"series": one.series.name, "at": iso(sample.at), "value": sample.value}
-            for one in raw
+            {"series": one.series.name, "at": iso(sample.at), "value": sample.value, "origin": origin}
+            for origin, found in raw.items()
+            for one in found
             for sample in one.series.samples[-5:]
         ],
         "shifts_found": [
@@ -174,6 +193,7 @@ def milestone_data(one: Milestone) -> dict[str, Any]:
             "previous_at": iso(one.previous.at) if one.previous else None,
             "improvement_percentage": None if one.gain is None else round(one.gain * 100, 6),
             "origin": one.origin,
+            "previous_origin": (one.previous_origin or one.origin) if one.previous else None,
         },
         "business_value": detail["value"],
     }  # fmt: skip

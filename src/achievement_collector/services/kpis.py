@@ -1,4 +1,4 @@
-"""Key performance indicators: asking Prometheus, taking stated values, and concluding milestones and shifts from them."""
+"""Key performance indicators: asking Prometheus, recording values with their milestones, and looking for shifts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
-from achievement_collector.derive.kpis import KpiShift, Milestone, judge_milestone
+from achievement_collector.derive.kpis import Judged, KpiShift, Milestone, judge_milestone
 from achievement_collector.errors import CollectorError, ConfigurationError, NotFoundError
 from achievement_collector.facts.kpis import Direction, Kpi, Sample, Series
 from achievement_collector.ledger import kpis as stored
@@ -149,8 +149,11 @@ def _scrape_one(
             stored.forget_measured(connection, kpi.name)
         for series in (*history, *rollout):
             number = stored.series_id(connection, series.kpi, series.labels)
-            done.samples += stored.add_samples(connection, number, series.samples, "history")
-        found = _record(connection, kpi, answer.series, now, "scrape", "", done)
+            asked = [
+                one for one in series.samples if one.at != now
+            ]  # what holds now is the scrape's, and judged
+            done.samples += stored.add_samples(connection, number, asked, "history")
+        found = record_values(connection, kpi, answer.series, now, "scrape", done)
         remember(connection, f"kpi/{kpi.name}", {"query": kpi.query, "until": now}, now)
         mark_stale(connection, [("kpi", kpi.name, f"scrape of {kpi.name}")], now)
     done.milestones += found
@@ -169,16 +172,20 @@ def _step_of(days: int) -> int:
     return max(HOUR, -(-days * DAY // _MOST_HISTORY // HOUR) * HOUR)
 
 
-def _record(
+def record_values(
     connection: Connection,
     kpi: Kpi,
     found: Sequence[Series],
     now: int,
     origin: str,
-    told_by: str,
     done: Scraped,
+    *,
+    told_by: str = "",
 ) -> list[Milestone]:
-    """Stores the values of a moment and the milestones among them. A counter's series are added up."""
+    """Stores the values of a moment and the milestones among them. A counter's series are added up.
+
+    What was scraped is compared with what was scraped before and with nothing else; what somebody states (``origin`` is
+    ``stated``) with whatever was recorded last."""
     milestones: list[Milestone] = []
     counted = 0
     for series in found:
@@ -189,7 +196,7 @@ def _record(
             done.samples += is_new
             counted += is_new
             continue
-        previous = stored.last_recorded(connection, number, sample.at)
+        previous = stored.last_recorded(connection, number, sample.at, compared_origins(origin))
         is_new = stored.add_samples(connection, number, [sample], origin)
         done.samples += is_new
         if not is_new:
@@ -198,10 +205,10 @@ def _record(
         if one:
             milestones.append(one)
     if counted:
-        totals = total_of_counters(stored.stored_series(connection, kpi.name, origins=("scrape", "history")))
+        totals = total_of_counters(stored.stored_series(connection, kpi.name, origins=stored.MEASURED))
         recorded = [one for one in totals if one.at in _moments(connection, kpi.name)]
         if recorded and recorded[-1].at == max(one.samples[-1].at for one in found):
-            previous = recorded[-2] if len(recorded) > 1 else None
+            previous = stored.Recorded(recorded[-2], "scrape") if len(recorded) > 1 else None
             one = _milestone(connection, kpi, kpi.name, recorded[-1], previous, origin, told_by)
             if one:
                 milestones.append(one)
@@ -225,27 +232,46 @@ def _milestone(
     kpi: Kpi,
     series: str,
     sample: Sample,
-    previous: Sample | None,
+    previous: stored.Recorded | None,
     origin: str,
     told_by: str,
 ) -> Milestone | None:
     if kpi.target is None:
         return None
+    if not judged(connection, kpi, series, sample, previous, origin).is_milestone:
+        return None
+    return Milestone(
+        kpi.name, series, kpi.title or kpi.name, kpi.unit, kpi.direction, sample.at, sample.value, kpi.target,
+        previous.sample if previous else None, origin, told_by, kpi.money_per_unit, kpi.currency,
+        kpi.query if origin == "scrape" else "", previous.origin if previous else "",
+    )  # fmt: skip
+
+
+def compared_origins(origin: str) -> tuple[str, ...]:
+    """The origins of values that one of this origin is compared with."""
+    return ("scrape",) if origin == "scrape" else ("scrape", origin)
+
+
+def judged(
+    connection: Connection,
+    kpi: Kpi,
+    series: str,
+    sample: Sample,
+    previous: stored.Recorded | None,
+    origin: str,
+) -> Judged:
+    """Whether a value of a KPI with a target is a milestone, beside the milestones of what it is compared with."""
     earlier = [
         one.value
         for one in stored.milestones_of(connection, kpi.name)
-        if one.series == series and one.at < sample.at and one.direction is kpi.direction
-    ]
+        if one.series == series and one.at < sample.at and one.direction is kpi.direction and one.unit == kpi.unit
+        and one.origin in compared_origins(origin)
+    ]  # fmt: skip
     best = (max if kpi.direction is Direction.HIGHER else min)(earlier, default=None)
-    judged = judge_milestone(
-        kpi.direction, sample.value, kpi.target, previous.value if previous else None, best,
+    assert kpi.target is not None
+    return judge_milestone(
+        kpi.direction, sample.value, kpi.target, previous.sample.value if previous else None, best,
         needs_previous=origin == "scrape",
-    )  # fmt: skip
-    if not judged.is_milestone:
-        return None
-    return Milestone(
-        kpi.name, series, kpi.title or kpi.name, kpi.unit, kpi.direction, sample.at, sample.value, kpi.target, previous, origin,
-        told_by, kpi.money_per_unit, kpi.currency, kpi.query if origin == "scrape" else "",
     )  # fmt: skip
 
 
@@ -277,7 +303,7 @@ def record_metrics(
         if not found:
             continue
         with ledger.write() as connection:
-            done.milestones += _record(connection, kpi, found, now, "scrape", "", done)
+            done.milestones += record_values(connection, kpi, found, now, "scrape", done)
             mark_stale(connection, [("kpi", kpi.name, f"a value of {kpi.name}")], now)
         done.kpis += 1
         done.series += len(found)
@@ -285,72 +311,16 @@ def record_metrics(
     return done
 
 
-# --- what is stated ----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tracked:
-    """What became of a stated value: the milestone, or why it is none."""
-
-    milestone: Milestone | None
-    why: str
-
-
-def track_milestone(
-    ledger: Ledger,
-    settings: Settings,
-    name: str,
-    value: float,
-    target: float,
-    now: int,
-    *,
-    direction: Direction | None = None,
-    unit: str | None = None,
-    told_by: str = "",
-    at: int | None = None,
-) -> Tracked:
-    """Records a value of a KPI that a person or a program states; a milestone where the documented rule says so. What the
-    configuration says of a KPI of this name holds where nothing else is given."""
-    import re
-
-    if not re.fullmatch(r"[A-Za-z_][\w.:-]{0,99}", name, re.ASCII):
-        raise CollectorError(f"{name[:100]!r} is no name of a KPI: letters, digits, _ . : - make one")
-    if not (math.isfinite(value) and math.isfinite(target)):
-        raise CollectorError("a KPI's value and target must be finite numbers")
-    configured = next((one for one in settings.kpis if one.name == name), None)
-    kpi = Kpi(
-        name, "", configured.title if configured else name.replace("_", " "),
-        direction or (configured.direction if configured else Direction.HIGHER), target,
-        unit if unit is not None else configured.unit if configured else "",
-        configured.money_per_unit if configured else None, configured.currency if configured else "$",
-        metric=configured.metric if configured else "",
-    )  # fmt: skip
-    moment = now if at is None else at
-    with ledger.write() as connection:
-        number = stored.series_id(connection, name, {})
-        previous = stored.last_recorded(connection, number, moment)
-        earlier = [
-            one.value
-            for one in stored.milestones_of(connection, name)
-            if one.series == name and one.at < moment and one.direction is kpi.direction
-        ]
-        best = (max if kpi.direction is Direction.HIGHER else min)(earlier, default=None)
-        judged = judge_milestone(
-            kpi.direction, value, target, previous.value if previous else None, best, needs_previous=False
-        )
-        found = _record(
-            connection, kpi, [Series(name, {}, (Sample(moment, value),))], now, "stated", told_by, Scraped()
-        )
-        mark_stale(connection, [("kpi", name, f"a stated value of {name}")], now)
-    return Tracked(found[0] if found else None, judged.why)
-
-
 # --- shifts ------------------------------------------------------------------------------------------
 
 
 def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) -> list[StoredSeries]:
     """The series in which shifts are looked for: of a counter its increase a day, all of its series together."""
-    found = stored.stored_series(connection, kpi.name, since, ("scrape", "history"))
+    found = [
+        one
+        for one in stored.stored_series(connection, kpi.name, since, stored.MEASURED)
+        if one.series.samples
+    ]
     if not kpi.is_counter or not found:
         return found
     from achievement_collector.derive.series import rates
@@ -414,7 +384,41 @@ def configured_kpi(settings: Settings, connection: Connection, name: str) -> Kpi
         return Kpi(
             name, "", last.title, last.direction, last.target, last.unit, last.money_per_unit, last.currency
         )
-    return Kpi(name, "", name.replace("_", " "))
+    return Kpi(name, "", name.replace("_", " "), unit=stated_unit(connection, name) or "")
+
+
+def stated_unit(connection: Connection, name: str) -> str | None:
+    """The unit in which values of a KPI are stated; None where none was stated yet."""
+    told = cursor(connection, f"kpi-stated/{name}")
+    if told:
+        return str(told["unit"])
+    milestones = [one for one in stored.milestones_of(connection, name) if one.origin == "stated"]
+    return milestones[-1].unit if milestones else None
+
+
+@dataclass(frozen=True, slots=True)
+class LastMeasured:
+    """What was measured of a KPI last. Of several series the value is the one that is furthest from good, and ``series``
+    names it; ``of`` counts those that were measured at that moment. Of a counter it is all that its series counted."""
+
+    value: float
+    at: int
+    series: str
+    of: int
+
+
+def last_measured(connection: Connection, kpi: Kpi) -> LastMeasured | None:
+    """The standing of a KPI by what Prometheus gave last, None where it gave nothing; what is stated is no measurement."""
+    if kpi.is_counter:
+        totals = total_of_counters(stored.stored_series(connection, kpi.name, origins=stored.MEASURED))
+        return LastMeasured(totals[-1].value, totals[-1].at, kpi.name, 1) if totals else None
+    found = stored.last_of_each(connection, kpi.name)
+    if not found:
+        return None
+    newest = max(one.samples[-1].at for one in found)
+    now = [one for one in found if one.samples[-1].at == newest]
+    worst = min(now, key=lambda one: kpi.direction.gain(0.0, one.samples[-1].value))
+    return LastMeasured(worst.samples[-1].value, newest, worst.name, len(now))
 
 
 def prometheus_status(ledger: Ledger, settings: Settings, now: int) -> dict[str, Any]:
@@ -427,7 +431,7 @@ def prometheus_status(ledger: Ledger, settings: Settings, now: int) -> dict[str,
         told: Mapping[str, Any] = cursor(connection, SCRAPES) or {}
         until = cursors_like(connection, "kpi/")
         asked = [one for one in settings.kpis if one.query]
-        last = {one.name: stored.newest(connection, one.name) for one in asked}
+        last = {one.name: last_measured(connection, one) for one in asked}
         milestones = len(stored.milestones_of(connection))
     scraped, tried = told.get("scraped"), told.get("tried")
     if not settings.has_prometheus:
@@ -451,7 +455,10 @@ def prometheus_status(ledger: Ledger, settings: Settings, now: int) -> dict[str,
         "metrics_tracked": [one.name for one in asked],
         "thresholds": {one.name: one.target for one in asked},
         "last_values": {
-            name: {"value": one.value, "at": iso(one.at)} if one else None for name, one in last.items()
+            name: {"value": one.value, "at": iso(one.at), "series": one.series, "of_series": one.of}
+            if one
+            else None
+            for name, one in last.items()
         },
         "not_measured": [name for name, one in last.items() if one is None],
         "milestones": milestones,
