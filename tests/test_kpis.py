@@ -118,7 +118,7 @@ def test_one_deployment_coincides_unless_versions_ran_side_by_side() -> None:
     one = [deployment("2.0", 50)]
     alone = attribute(0, 100, one, -1.0)
     assert "It coincided with the deployment of 2.0" in alone.words
-    slow = [Sample(at, 10.0 + at % 3) for at in range(20)]
+    slow = [Sample(at, 10.0 + at % 3) for at in range(-5, 20)]
     fast = [Sample(at, 5.0 + at % 3) for at in range(20)]
     both = attribute(0, 100, one, -5.0, {"1.9": slow, "2.0": fast})
     assert both.is_effect
@@ -129,7 +129,9 @@ def test_one_deployment_coincides_unless_versions_ran_side_by_side() -> None:
         {"1.9": slow},
         {"2.0": fast},
         {"1.9": fast, "2.0": slow},
-        {"1.9": slow[:5], "2.0": fast[:5]},
+        {"1.9": slow[:10], "2.0": fast[:5]},
+        {"1.9": slow[5:], "2.0": fast},  # it did not run before
+        {"2.1": slow, "2.0": [Sample(at - 30, 5.0) for at in range(30)]},
     ):
         assert not attribute(0, 100, one, -5.0, versions).is_effect
     two = attribute(0, 100, [*one, deployment("2.1", 60)], -5.0, {"1.9": slow, "2.0": fast})
@@ -138,9 +140,40 @@ def test_one_deployment_coincides_unless_versions_ran_side_by_side() -> None:
 
 def test_a_difference_that_is_no_clear_one_is_none() -> None:
     chance = random.Random(4)
-    old = [Sample(at, chance.gauss(10, 1)) for at in range(40)]
+    old = [Sample(at, chance.gauss(10, 1)) for at in range(-1, 40)]
     new = [Sample(at, chance.gauss(10, 1)) for at in range(40)]
-    assert side_by_side("2", {"1": old, "2": new}, -1.0) is None
+    assert side_by_side("2", 0, {"1": old, "2": new}, -1.0) is None
+
+
+def test_a_comparison_weeks_later_is_no_witness_of_a_roll_out() -> None:
+    """1.3 was replaced by 1.4 at once. Weeks later 1.5 runs beside 1.4 and is slower; or 1.3 is brought back for a day."""
+    at = day(30)
+    old = [Sample(at - number * HOUR, 0.6) for number in range(100, 0, -1)]
+    new = [Sample(at + number * HOUR, 0.4) for number in range(24 * 30)]
+    later = [Sample(at + 20 * DAY + number * HOUR, 0.5) for number in range(24)]
+    for versions in (
+        {"1.3": old, "1.4": new, "1.5": later},
+        {"1.3": [*old, *later], "1.4": new},
+        {"1.4": new, "1.5": [Sample(at + number * HOUR, 0.5) for number in range(2, 40)]},
+    ):
+        found = attribute(at - 3 * HOUR, at + HOUR, [deployment("1.4", at)], -0.2, versions)
+        assert not found.is_effect
+    beside = [*old, *(Sample(at + number * HOUR, 0.6) for number in range(24))]
+    assert attribute(
+        at - 3 * HOUR, at + HOUR, [deployment("1.4", at)], -0.2, {"1.3": beside, "1.4": new}
+    ).is_effect
+
+
+def test_every_rival_counts_also_those_that_are_not_listed() -> None:
+    changes = [Rival("change", f"c{number}", f"feat: {number}", 50 + number) for number in range(7)]
+    found = attribute(0, 100, [deployment("1.1", 10), *changes], -1.0, more=1200)
+    assert found.only is not None
+    assert found.sole is None
+    assert "1,207 merged changes came in the same window" in found.words
+    assert "and 1202 more" in found.words
+    assert found.as_data()["not_listed"] == 1200
+    assert attribute(0, 100, [deployment("1.1", 10)], -1.0).sole is not None
+    assert attribute(0, 100, [deployment("1.1", 10)], -1.0, more=1).sole is None
 
 
 def test_nothing_known_is_said_so() -> None:

@@ -18,6 +18,9 @@ LEAST_MARGIN = 2 * 3_600_000
 """Milliseconds before the earliest beginning of a shift in which its cause may lie, at least: a query over an hour sees a
 cause late, and a roll-out takes a while."""
 
+ROLL_OUT = 7 * 86_400_000
+"""Milliseconds around the end of a deployment in which its version is compared with those that ran before it."""
+
 FEWEST_PAIRS = 8
 """How many moments two versions must have been measured side by side."""
 
@@ -40,7 +43,7 @@ class Rival(NamedTuple):
 
 
 class SideBySide(NamedTuple):
-    """Two versions measured at the same moments: the differences of the newer to the others."""
+    """Two versions measured at the same moments: the differences of the newer to those that ran before it."""
 
     label: str
     version: str
@@ -51,12 +54,14 @@ class SideBySide(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """What came in the window ``since`` to ``until`` (milliseconds), the deployments first, each in time's order."""
+    """What came in the window ``since`` to ``until`` (milliseconds), the deployments first, each in time's order; ``more``
+    counts the merged changes that came as well and are not listed."""
 
     since: int
     until: int
     rivals: tuple[Rival, ...] = ()
     held: SideBySide | None = None
+    more: int = 0
 
     @property
     def deployments(self) -> tuple[Rival, ...]:
@@ -67,6 +72,11 @@ class Attribution:
         """The deployment, where exactly one is in the window."""
         found = self.deployments
         return found[0] if len(found) == 1 else None
+
+    @property
+    def sole(self) -> Rival | None:
+        """The deployment, where nothing else came at all."""
+        return self.only if len(self.rivals) + self.more == 1 else None
 
     @property
     def is_effect(self) -> bool:
@@ -85,6 +95,7 @@ class Attribution:
         window = f"from {_minute(self.since)} to {_minute(self.until)} UTC"
         deployed = self.deployments
         changes = [one for one in self.rivals if one.kind == "change"]
+        came = _count(len(changes) + self.more)
         if not self.rivals:
             return f"No deployment and no merged change is known {window}: what moved it is not known."
         if self.is_effect:
@@ -106,9 +117,9 @@ class Attribution:
                 "if any, cannot be told."
             )
         else:
-            told = f"No deployment is known {window}; it coincided with {_count(changes)}: {_named(changes)}."
+            told = f"No deployment is known {window}; it coincided with {came}: {_named(changes, self.more)}."
         if deployed and changes:
-            told += f" {_count(changes).capitalize()} came in the same window: {_named(changes)}."
+            told += f" {came.capitalize()} came in the same window: {_named(changes, self.more)}."
         return told
 
     def as_data(self) -> dict[str, Any]:
@@ -123,6 +134,7 @@ class Attribution:
                 }
                 for one in self.rivals
             ],
+            "not_listed": self.more,
             "side_by_side": self.held._asdict() if self.held else None,
         }  # fmt: skip
 
@@ -140,31 +152,42 @@ def attribute(
     difference: float,
     versions: Mapping[str, Sequence[Sample]] | None = None,
     label: str = "version",
+    more: int = 0,
 ) -> Attribution:
-    """Everything of ``rivals`` that lies in the window. ``versions`` are series that ran side by side, by the value of
-    ``label``; where one bears the version of the only deployment, it is compared with the others."""
+    """Everything of ``rivals`` that lies in the window. ``versions`` are series by the value of ``label``; where one bears
+    the version of the only deployment, it is compared with those that it replaced, while it was rolled out. ``more`` counts
+    the merged changes of the window that are not among ``rivals``."""
     inside = [one for one in rivals if since <= one.at <= until]
     inside.sort(key=lambda one: (one.kind != "deployment", one.at, one.key))
-    found = Attribution(since, until, tuple(inside))
+    found = Attribution(since, until, tuple(inside), more=more)
     if found.only is None or not versions or not found.only.version:
         return found
-    return Attribution(
-        since, until, found.rivals, side_by_side(found.only.version, versions, difference, label)
-    )
+    held = side_by_side(found.only.version, found.only.at, versions, difference, label)
+    return Attribution(since, until, found.rivals, held, more)
 
 
 def side_by_side(
-    version: str, versions: Mapping[str, Sequence[Sample]], difference: float, label: str = "version"
+    version: str,
+    deployed: int,
+    versions: Mapping[str, Sequence[Sample]],
+    difference: float,
+    label: str = "version",
 ) -> SideBySide | None:
-    """The comparison of a version with the others at the same moments; None where they did not run together for
-    :data:`FEWEST_PAIRS` moments, or the difference is not clearly that of the shift (a sign test at 1 %: Dixon & Mood
-    1946, "The statistical sign test")."""
-    mine = next((one for name, one in versions.items() if name == version), None)
-    if mine is None or not difference:
+    """The comparison of a version that was ``deployed`` then (milliseconds) with those that ran before it, at the same
+    moments within :data:`ROLL_OUT`. A version that came later, or as long ago, is no witness of this roll-out.
+
+    None where they did not run together for :data:`FEWEST_PAIRS` moments, or the difference is not clearly that of the
+    shift (a sign test at 1 %: Dixon & Mood 1946, "The statistical sign test")."""
+    near = {
+        name: [one for one in samples if abs(one.at - deployed) <= ROLL_OUT]
+        for name, samples in versions.items()
+    }
+    mine = near.get(version)
+    if not mine or not difference:
         return None
     others: dict[int, list[float]] = {}
-    for name, samples in versions.items():
-        if name != version:
+    for samples in near.values():
+        if samples and samples[0].at < mine[0].at:
             for sample in samples:
                 others.setdefault(sample.at, []).append(sample.value)
     pairs = sorted(sample.value - _median(others[sample.at]) for sample in mine if sample.at in others)
@@ -187,14 +210,14 @@ def _median(values: Sequence[float]) -> float:
     return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
-def _named(rivals: Sequence[Rival]) -> str:
+def _named(rivals: Sequence[Rival], beyond: int = 0) -> str:
     told = "; ".join(f"{one.title} ({_minute(one.at)})" for one in rivals[:_MOST_NAMED])
-    more = len(rivals) - _MOST_NAMED
+    more = max(0, len(rivals) - _MOST_NAMED) + beyond
     return f"{told}; and {more} more" if more > 0 else told
 
 
-def _count(changes: Sequence[Rival]) -> str:
-    return "one merged change" if len(changes) == 1 else f"{len(changes)} merged changes"
+def _count(changes: int) -> str:
+    return "one merged change" if changes == 1 else f"{changes:,} merged changes"
 
 
 def _minute(at: int) -> str:

@@ -29,6 +29,7 @@ from achievement_collector.facts.kpis import Direction, Kpi, Sample
 LEAST_GAIN = 0.10
 """By which part of the value before a value must be better to be a milestone."""
 
+_MOST_RIVALS = 20  # named in the evidence of a shift
 _REACHED, _GAIN, _GAIN_HALF = 40.0, 40.0, 0.5
 _SHIFTED, _CLEAR, _CLEAR_HALF = 50.0, 20.0, 30.0
 
@@ -269,8 +270,13 @@ def conclude_shift(
         Evidence("kpi", one.series, "after", quantity(one.after, kpi.unit), f"median of {one.n_after}", source="prometheus"),
         Evidence("method", one.method, f"p = {one.p_value:.2g}; {interval}", source="derived"),
         *(Evidence(rival.kind, rival.key, attribution.label(rival), url=rival.url, source=rival.source)
-          for rival in attribution.rivals[:20]),
+          for rival in attribution.rivals[:_MOST_RIVALS]),
     ]  # fmt: skip
+    beyond = len(attribution.rivals) - _MOST_RIVALS + attribution.more
+    if beyond > 0:
+        evidence.append(
+            Evidence("rivals", "", f"{beyond:,} more coincided with it, not listed here", source="derived")
+        )
     if kpi.query:
         evidence.append(
             Evidence("query", kpi.query[:500], "what Prometheus was asked", source="configuration")

@@ -161,9 +161,9 @@ class MergedChange(NamedTuple):
 
 
 def merged_between(
-    connection: Connection, since: int, until: int, most: int, among: Sequence[str] = ()
+    connection: Connection, since: int, until: int, among: Sequence[str] = ()
 ) -> list[MergedChange]:
-    """The counted changes that reached a main line between two moments (milliseconds), newest first, ``most`` of them."""
+    """The counted changes that reached a main line between two moments (milliseconds), newest first."""
     query = (
         sa.select(
             achievements.c.uid, repositories.c.key.label("place"), achievements.c.key, achievements.c.title,
@@ -175,7 +175,6 @@ def merged_between(
             achievements.c.occurred >= since // 1000, achievements.c.occurred <= until // 1000,
         )
         .order_by(achievements.c.occurred.desc(), achievements.c.uid)
-        .limit(most)
     )  # fmt: skip
     if among:
         query = query.where(repositories.c.key.in_(list(among)))

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
-from achievement_collector.derive.attribution import Attribution, Rival, attribute, window_of
+from achievement_collector.derive.attribution import ROLL_OUT, Attribution, Rival, attribute, window_of
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.kpis import KpiShift, conclude_milestone, conclude_shift
 from achievement_collector.facts.kpis import Kpi, Sample
@@ -19,7 +19,7 @@ from achievement_collector.ledger.outcomes import merged_between, outcomes, repl
 from achievement_collector.ledger.selection import credits_of
 from achievement_collector.services.kpis import configured_kpi, rollout_of
 
-_MOST_CHANGES = 30
+_MOST_LISTED = 200  # changes that are kept with a shift, the newest; all of them count
 _ENDED = ("success", "inactive", "rolled_back", "failure", "error")
 
 
@@ -43,6 +43,7 @@ def attribution_of(connection: Connection, settings: Settings, kpi: Kpi, shift: 
         connection, since, until, kpi.environments or settings.deployment_environments, places
     )
     shipped = {uid for one in deployed for uid in one.shipped}
+    came = [one for one in merged_between(connection, since, until, places) if one.uid not in shipped]
     merged = [
         Rival(
             "change", one.uid, f"{one.title} ({one.repository.rpartition('/')[2]}"
@@ -50,16 +51,23 @@ def attribution_of(connection: Connection, settings: Settings, kpi: Kpi, shift: 
             url=f"{one.web_url}/pull/{one.pull_request}" if one.web_url and one.pull_request else "", source="git",
             shipped=(one.uid,),
         )
-        for one in merged_between(connection, since, until, _MOST_CHANGES, places)
-        if one.uid not in shipped
+        for one in came[:_MOST_LISTED]
     ]  # fmt: skip
     versions: dict[str, Sequence[Sample]] = {}
-    if kpi.rollout_query and sum(one.kind == "deployment" for one in deployed) == 1:
-        for _, series in stored.stored_series(connection, rollout_of(kpi), since):
+    if kpi.rollout_query and len(deployed) == 1:
+        for _, series in stored.stored_series(connection, rollout_of(kpi), deployed[0].at - ROLL_OUT):
             version = series.labels.get(kpi.rollout_label, "")
             if version:
                 versions[version] = series.samples
-    return attribute(since, until, [*deployed, *merged], shift.difference, versions, kpi.rollout_label)
+    return attribute(
+        since,
+        until,
+        [*deployed, *merged],
+        shift.difference,
+        versions,
+        kpi.rollout_label,
+        len(came) - len(merged),
+    )
 
 
 def deployments_between(
@@ -108,6 +116,4 @@ def _title(one: Deployment) -> str:
 
 def _credited(connection: Connection, attribution: Attribution) -> list[tuple[int, int]]:
     """Those whose changes the only deployment of the window shipped, where nothing else came."""
-    if attribution.only is None or len(attribution.rivals) > 1:
-        return []
-    return credits_of(connection, attribution.only.shipped)
+    return credits_of(connection, attribution.sole.shipped) if attribution.sole else []

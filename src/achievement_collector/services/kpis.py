@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
+from achievement_collector.derive.attribution import ROLL_OUT
 from achievement_collector.derive.kpis import Judged, KpiShift, Milestone, judge_milestone
 from achievement_collector.errors import CollectorError, ConfigurationError, NotFoundError
 from achievement_collector.facts.kpis import Direction, Kpi, Sample, Series
@@ -137,7 +138,7 @@ def _scrape_one(
     history = client.query_range(kpi.query, since, now, step // 1000, kpi=kpi.name).series if days else ()
     rollout: tuple[Series, ...] = ()
     if kpi.rollout_query:
-        began = int(state.get("until") or now - min(days, 30) * DAY)
+        began = int(state.get("until") or now - min(days, 30) * DAY - ROLL_OUT)
         rollout = client.query_range(kpi.rollout_query, began, now, step // 1000, kpi=rollout_of(kpi)).series
     done.left_out += answer.left_out
     if answer.warnings:

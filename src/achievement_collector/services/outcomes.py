@@ -193,7 +193,8 @@ def measured_shifts(
                 (told["n"][0], told["n"][1]), told["method"], told["attribution"]["wording"], told["attribution"]["text"],
                 tuple(_named(rival) for rival in through),
                 tuple(sorted({pull for inside in mine.values() for pull in inside})),
-                len(rivals) - len(through), value["text"].partition(":")[0] if value.get("kind") == "derived" else "",
+                len(rivals) - len(through) + told["attribution"].get("not_listed", 0),
+                value["text"].partition(":")[0] if value.get("kind") == "derived" else "",
             )
         )  # fmt: skip
     return tuple(shifts)
