@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from achievement_collector.derive.quantities import change, difference, quantity
 from achievement_collector.facts.kpis import Direction, Kpi, Sample
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.store import Ledger
-from achievement_collector.services.kpis import look_for_shifts
+from achievement_collector.present.kpi_terminal import kpi_in_full
+from achievement_collector.services.kpi_views import list_kpis, show_kpi
+from achievement_collector.services.kpis import look_for_shifts, record_metrics
 from tests.conftest import scan_into
 from tests.git_repositories import ALICE, BOB, Repository, lines
-from tests.outside_world import DAY, HOUR, World
+from tests.outside_world import DAY, HOUR, World, day
 from tests.test_deployments import Project, told
+from tests.test_kpi_statements import as_text
 
 LOWER, HIGHER = Direction.LOWER, Direction.HIGHER
 LATENCY = Kpi("latency", "latency_seconds", "Latency", LOWER, 0.5, "s")
@@ -74,3 +79,80 @@ def test_a_change_behind_many_that_were_shipped_keeps_the_credit_away(
     assert "the only deployment known" in one.description
     assert "One merged change came in the same window: A beta module (other)" in one.description
     assert one.credits == ()
+
+
+# --- counters ----------------------------------------------------------------------------------------
+
+POSTS = Kpi("posts", "posts_total", "Posts", HIGHER, 100, "count", 5.0, is_counter=True)
+
+
+def counting(at: int, before: float, after: float, days: float = 20, spread: float = 1.0) -> list[Sample]:
+    """A counter that is read every hour, whose increase a day changes at one moment."""
+    total, found = 1_000.0, []
+    for one in around(at, before / 24, after / 24, spread, days):
+        total += max(0.0, one.value)
+        found.append(Sample(one.at, total))
+    return found
+
+
+def test_the_shift_of_a_counter_is_told_a_day(ledger: Ledger) -> None:
+    world = World(ledger, kpis=(POSTS,))
+    measured(world, POSTS, counting(day(100), 1_200, 2_400))
+    (one,) = shifts(world)
+    assert re.fullmatch(r"Posts rose \d+ %: 1,\d\d\d → 2,\d\d\d a day", one.title)
+    assert re.search(r"Posts: 1,\d\d\d → 2,\d\d\d a day, \d+ % higher", one.description)
+    assert re.search(r"interval of the difference \+1,\d\d\d a day to \+1,\d\d\d a day", one.description)
+    assert all(item.value.endswith(" a day") for item in one.evidence if item.kind == "kpi")
+    assert re.fullmatch(
+        r"\$[56],\d\d\d a day: Posts 1,\d\d\d → 2,\d\d\d a day, at \$5 per unit", one.value.text
+    )
+    shown = show_kpi(ledger, world.settings, "posts")
+    assert shown["shifts_found"][0]["unit"] == "a day"
+    assert "95 % interval +1," in as_text(kpi_in_full(shown))
+    assert "a day, p = " in as_text(kpi_in_full(shown))
+
+
+def test_units_of_a_day_are_told_once() -> None:
+    assert quantity(120, "a day") == "120 a day"
+    assert quantity(3.5, "$ a day") == "$3.50 a day"
+    assert change(120, 240, "posts a day") == "120 posts → 240 posts a day"
+    assert change(0.6, 0.4, "s") == "600 ms → 400 ms"
+    assert difference(-120, "a day") == "-120 a day"
+    assert quantity(2, "extra day") == "2 extra day"
+
+
+def test_what_a_counter_showed_when_it_was_seen_first_was_not_counted_now(any_ledger: Ledger) -> None:
+    world = World(any_ledger, kpis=(POSTS,), kpi_history_days=0)
+
+    def scraped(number: int, **pods: float) -> Any:
+        told = [("posts", {"pod": name}, value) for name, value in pods.items()]
+        return record_metrics(any_ledger, world.settings, told, day(number)).milestones
+
+    def last() -> float:
+        (one,) = list_kpis(any_ledger, world.settings)
+        return float(one["last"]["value"])
+
+    assert not scraped(0, a=5_000)
+    assert not scraped(1, a=5_010)
+    assert not scraped(2, a=5_020, b=52_000)  # a second one, that has counted for long
+    assert last() == 5_020
+    assert not scraped(3, a=5_030, b=52_010)
+    assert last() == 5_040
+    assert not scraped(4, a=2, b=3)  # both restarted
+    assert last() == 5_045
+    assert not scraped(5, a=2)
+    (milestone,) = scraped(6, a=2, b=1_003)  # it was away, and is the same one
+    assert (milestone.previous, milestone.value) == ((day(5), 5_045.0), 6_045.0)
+
+
+def test_a_scrape_beside_the_history_makes_no_rate_of_its_own(ledger: Ledger) -> None:
+    """The history is read at whole hours, a scrape some seconds later: an increase of one in 4 s would be 21,600 a day."""
+    world = World(ledger, kpis=(POSTS,))
+    history = counting(day(100), 14_400, 14_400, 30)
+    scrapes = [Sample(one.at + 4_000, one.value + number % 4) for number, one in enumerate(history[::24])]
+    measured(world, POSTS, history)
+    (alone,) = list_kpis(ledger, world.settings)
+    with ledger.write() as connection:
+        stored.add_samples(connection, stored.series_id(connection, "posts", {}), scrapes, "scrape")
+    (beside,) = list_kpis(ledger, world.settings)
+    assert beside["dynamic_threshold"]["usual"] == alone["dynamic_threshold"]["usual"]

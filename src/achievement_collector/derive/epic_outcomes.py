@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from achievement_collector.derive.quantities import quantity, share
+from achievement_collector.derive.quantities import change, share
 from achievement_collector.facts.kpis import Direction
 
 METRICS = (
@@ -128,7 +128,7 @@ def _all(shifts: Sequence[MeasuredShift]) -> dict[str, Any]:
 
 
 def _in_words(one: MeasuredShift) -> str:
-    told = f"{one.title} {quantity(one.before, one.unit)} → {quantity(one.after, one.unit)}"
+    told = f"{one.title} {change(one.before, one.after, one.unit)}"
     if one.relative is not None:
         told += f", {share(one.relative)} {'higher' if one.difference > 0 else 'lower'}"
     told += f", n={one.n[0]} and {one.n[1]}"

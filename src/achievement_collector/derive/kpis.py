@@ -22,7 +22,15 @@ from achievement_collector.derive.conclusions import (
     Role,
     ScorePart,
 )
-from achievement_collector.derive.quantities import SECONDS, difference, quantity, share
+from achievement_collector.derive.quantities import (
+    SECONDS,
+    change,
+    counted_a_day,
+    difference,
+    per_day,
+    quantity,
+    share,
+)
 from achievement_collector.derive.scores import raw_total
 from achievement_collector.facts.kpis import Direction, Kpi, Sample
 
@@ -191,18 +199,20 @@ def _worth(
     *, is_stated: bool = False,
 ) -> dict[str, Any]:  # fmt: skip
     """A business value: derived where somebody said what a unit is worth, else measured (or stated, with its values)."""
-    told = f"{title} {quantity(before, unit)} → {quantity(after, unit)}"
+    told = f"{title} {change(before, after, unit)}"
     if money_per_unit is None:
         return {"kind": "stated" if is_stated else "measured", "text": told, "source": source}
-    worth = gain * money_per_unit
+    counted = counted_a_day(unit)
+    one = (unit if counted is None else counted) or "unit"
+    worth = quantity(gain * money_per_unit, currency if counted is None else per_day(currency))
     return {
         "kind": "derived",
-        "text": f"{quantity(worth, currency)}: {told}, at {quantity(money_per_unit, currency)} per {unit or 'unit'}",
+        "text": f"{worth}: {told}, at {quantity(money_per_unit, currency)} per {one}",
         "formula": "the difference x what one unit is worth",
         "inputs": [
             ["before", quantity(before, unit)],
             ["after, as stated" if is_stated else "after", quantity(after, unit)],
-            [f"worth of one {unit or 'unit'}", f"{quantity(money_per_unit, currency)}, as the configuration states"],
+            [f"worth of one {one}", f"{quantity(money_per_unit, currency)}, as the configuration states"],
         ],
         "source": source,
     }  # fmt: skip
@@ -239,9 +249,14 @@ class KpiShift:
         return "better" if gains[0] > 0 else "worse" if gains[1] < 0 else "unclear"
 
 
+def compared_unit(kpi: Kpi) -> str:
+    """The unit of the values in which shifts are looked for: of a counter they are its increase a day."""
+    return per_day(kpi.unit) if kpi.is_counter else kpi.unit
+
+
 def shift_in_words(one: KpiShift, kpi: Kpi) -> str:
     """``620 ms → 410 ms, 34 % lower (n=340 and 120)``."""
-    told = f"{quantity(one.before, kpi.unit)} → {quantity(one.after, kpi.unit)}"
+    told = change(one.before, one.after, compared_unit(kpi))
     if one.relative is not None:
         told += f", {share(one.relative)} {'higher' if one.difference > 0 else 'lower'}"
     return f"{told} (n={one.n_before} and {one.n_after})"
@@ -252,11 +267,12 @@ def conclude_shift(
 ) -> Conclusion:
     """The achievement that a lasting shift for the better is; one for the worse is left out. ``credited`` are (signature
     id, commits) of those whose changes were the only ones that came at the time: the words go with the credit."""
+    unit = compared_unit(kpi)
     title = titled(kpi.title or kpi.name, kpi.name, one.series)
     verb = "rose" if one.difference > 0 else "fell"
     by = f" {share(one.relative)}" if one.relative is not None else ""
     told = shift_in_words(one, kpi)
-    interval = _interval(one, kpi.unit)
+    interval = _interval(one, unit)
     standing = one.standing(kpi.direction)
     left_out = {"worse": "it got worse", "unclear": "whether it got better is not clear"}.get(standing, "")
     parts = [ScorePart("shift", _size_points(one), told)]
@@ -266,8 +282,8 @@ def conclude_shift(
         )
     )
     evidence = [
-        Evidence("kpi", one.series, "before", quantity(one.before, kpi.unit), f"median of {one.n_before}", source="prometheus"),
-        Evidence("kpi", one.series, "after", quantity(one.after, kpi.unit), f"median of {one.n_after}", source="prometheus"),
+        Evidence("kpi", one.series, "before", quantity(one.before, unit), f"median of {one.n_before}", source="prometheus"),
+        Evidence("kpi", one.series, "after", quantity(one.after, unit), f"median of {one.n_after}", source="prometheus"),
         Evidence("method", one.method, f"p = {one.p_value:.2g}; {interval}", source="derived"),
         *(Evidence(rival.kind, rival.key, attribution.label(rival), url=rival.url, source=rival.source)
           for rival in attribution.rivals[:_MOST_RIVALS]),
@@ -285,21 +301,21 @@ def conclude_shift(
     detail["kpi"] = {
         "name": kpi.name, "title": title, "series": one.series, "at": one.at, "before": one.before, "after": one.after,
         "difference": one.difference, "interval": [one.low, one.high], "relative": one.relative,
-        "n": [one.n_before, one.n_after], "p_value": one.p_value, "method": one.method, "unit": kpi.unit,
+        "n": [one.n_before, one.n_after], "p_value": one.p_value, "method": one.method, "unit": unit,
         "direction": kpi.direction.value, "window": [attribution.since, attribution.until],
         "attribution": attribution.as_data(),
     }  # fmt: skip
     detail["gathers"] = []
     gain = kpi.direction.gain(one.before, one.after)
     detail["value"] = _worth(
-        title, kpi.unit, one.before, one.after, gain, kpi.money_per_unit, kpi.currency, "Prometheus"
+        title, unit, one.before, one.after, gain, kpi.money_per_unit, kpi.currency, "Prometheus"
     )
     description = (
         f"{title}: {told}, {interval}. It began between {_minute(one.earliest)} and {_minute(one.latest)} UTC. "
         f"{attribution.words}"
     )
     return _conclusion(
-        f"shift/{one.series}@{one.at}", f"{title} {verb}{by}: {quantity(one.before, kpi.unit)} → {quantity(one.after, kpi.unit)}",
+        f"shift/{one.series}@{one.at}", f"{title} {verb}{by}: {change(one.before, one.after, unit)}",
         description, one.at, parts, detail, kpi.unit, credited, left_out,
     )  # fmt: skip
 

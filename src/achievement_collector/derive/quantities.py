@@ -5,13 +5,20 @@ from __future__ import annotations
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 """What one of a unit of time is, in seconds."""
 
+PER_DAY = "a day"
+"""The end of the unit of what a counter counts in a day, such as ``posts a day``; alone for a plain count."""
+
 _SHARES = {"ratio": 1.0, "rate": 1.0, "%": 0.01, "percent": 0.01}
 _CURRENCIES = ("$", "€", "£", "¥")
 _COUNTS = ("tests", "findings", "count")
 
 
 def quantity(value: float, unit: str) -> str:
-    """``0.25`` with ``s`` is "250 ms", ``0.065`` with ``rate`` or ``ratio`` "6.5 %", ``20500`` with ``$`` "$20,500"."""
+    """``0.25`` with ``s`` is "250 ms", ``0.065`` with ``rate`` or ``ratio`` "6.5 %", ``20500`` with ``$`` "$20,500", ``120``
+    with ``posts a day`` "120 posts a day"."""
+    counted = counted_a_day(unit)
+    if counted is not None:
+        return f"{quantity(value, counted)} {PER_DAY}"
     if unit in ("rate", "ratio"):
         percent = value * 100
         return f"{percent:.1f} %" if unit == "rate" or abs(percent) >= 9.95 else f"{_three_digits(percent)} %"
@@ -32,8 +39,31 @@ def conversion(unit: str, to: str) -> float | None:
     return 1.0 if unit == to else None
 
 
+def change(before: float, after: float, unit: str) -> str:
+    """``620 ms → 410 ms``; what both are of is said once: ``120 → 240 a day``."""
+    counted = counted_a_day(unit)
+    if counted is not None:
+        return f"{change(before, after, counted)} {PER_DAY}"
+    return f"{quantity(before, unit)} → {quantity(after, unit)}"
+
+
+def per_day(unit: str) -> str:
+    """The unit of an increase a day of what is counted in ``unit``."""
+    return PER_DAY if unit == "count" else f"{unit} {PER_DAY}".strip()
+
+
+def counted_a_day(unit: str) -> str | None:
+    """What is counted, of the unit of an increase a day; None for all others."""
+    if unit != PER_DAY and not unit.endswith(f" {PER_DAY}"):
+        return None
+    return unit.removesuffix(PER_DAY).rstrip()
+
+
 def difference(value: float, unit: str) -> str:
     """A difference with its sign: ``-210 ms``; that of two shares in points, ``+1.72 points``."""
+    counted = counted_a_day(unit)
+    if counted is not None:
+        return f"{difference(value, counted)} {PER_DAY}"
     sign = "+" if value > 0 else ""
     if unit in ("rate", "ratio"):
         return f"{sign}{_three_digits(value * 100)} points"

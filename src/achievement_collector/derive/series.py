@@ -61,6 +61,17 @@ def rates(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     )
 
 
+def well_apart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """The samples without those that follow the one before by less than half of the usual distance. A counter must be made
+    whole before."""
+    least = spacing([sample.at for sample in samples]) / 2
+    kept: list[Sample] = []
+    for sample in samples:
+        if not kept or sample.at - kept[-1].at >= least:
+            kept.append(sample)
+    return tuple(kept)
+
+
 def daily(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """The median of each UTC day that has samples, at the day's first sample."""
     return tuple(Sample(point.first_at, point.value) for point in _binned(samples, DAY))

@@ -34,8 +34,8 @@ class Kpi:
     """A key performance indicator as it is configured.
 
     ``query`` is PromQL, empty where values are told by people or programs only; ``target`` the fixed threshold, in ``unit``
-    as the values are (``s``, ``$``, ``ratio``, ``count`` ...); ``money_per_unit`` what one unit is worth, and ``money_period``
-    for how long (``month``), where somebody stated it; ``is_counter`` says that the series counts up and restarts at 0;
+    as the values are (``s``, ``$``, ``ratio``, ``count`` ...); ``money_per_unit`` what one unit is worth, where
+    somebody stated it; ``is_counter`` says that the series counts up and restarts at 0;
     ``metric`` is the epic's business metric that it measures; ``repositories`` and ``environments`` narrow the deployments
     that may have moved it (all where empty); ``rollout_query`` gives the same measure for each version that runs, told apart
     by ``rollout_label``, so that versions can be compared side by side.

@@ -15,6 +15,7 @@ from itertools import pairwise
 from statistics import median
 from typing import NamedTuple
 
+from achievement_collector.derive.quantities import per_day
 from achievement_collector.present.printable import one_line
 from achievement_collector.present.wording import plural
 
@@ -484,8 +485,8 @@ def _with_unit(value: float, digits: int, unit: str) -> str:
             digits = next((count for count in range(4) if abs(round(size, count) - size) < 1e-6), 3)
             break
     number = f"{size:,.{digits}f}{suffix}"
-    if unit == "$":
-        return f"{sign}${number}"
+    if unit in ("$", per_day("$")):
+        return f"{sign}${number}{unit[1:]}"
     return f"{sign}{number}{f' {unit}' if unit else ''}"
 
 

@@ -43,7 +43,6 @@ def kpis_table(found: Sequence[Mapping[str, Any]]) -> Table:
 
 def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
     """Everything that is known of a KPI."""
-    unit = one["unit"]
     parts: list[RenderableType] = [
         Text(one_line(one["title"]), style="bold"),
         Text(one_line(f"{one['name']}, {one['direction']} is better"), style="cyan"),
@@ -71,6 +70,7 @@ def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
             Text(one_line(f"shifts: {series['told']}")),
         ]
     for shift in one["shifts_found"]:
+        unit = shift["unit"]
         low_high = shift["interval"]
         interval = (
             f"95 % interval {difference(low_high[0], unit)} to {difference(low_high[1], unit)}, "

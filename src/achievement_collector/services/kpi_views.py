@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.config import Settings
 from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.derive.epics import iso
-from achievement_collector.derive.kpis import KpiShift, Milestone, shift_in_words
+from achievement_collector.derive.kpis import KpiShift, Milestone, compared_unit, shift_in_words
 from achievement_collector.derive.quantities import quantity
 from achievement_collector.derive.series import points
 from achievement_collector.facts.kpis import Kpi, Sample
@@ -91,7 +91,7 @@ def _threshold(one: StoredSeries, kpi: Kpi, shifts: Sequence[StoredShift]) -> di
     return {
         "state": found.state.value, "usual": list(found.usual) if found.usual else None, "median": found.median,
         "good": found.good, "n": found.n, "from": iso(found.first_at), "to": iso(found.last_at), "told": found.told,
-        "unit": _unit(kpi),
+        "unit": compared_unit(kpi),
     }  # fmt: skip
 
 
@@ -128,7 +128,7 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
                 "name": one.series.name, "labels": dict(one.series.labels), "samples": len(one.series.samples),
                 "from": iso(one.series.samples[0].at) if one.series.samples else None,
                 "to": iso(one.series.samples[-1].at) if one.series.samples else None,
-                "unit": _unit(kpi), "state": str(found.state), "told": found.told,
+                "unit": compared_unit(kpi), "state": str(found.state), "told": found.told,
                 "dynamic_threshold": _threshold(one, kpi, shifts),
                 "points": [[at, value] for at, value in _thinned(one.series.samples)],
             }
@@ -149,13 +149,6 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
     }
 
 
-def _unit(kpi: Kpi) -> str:
-    """The unit of what is compared: a counter's increase a day."""
-    if not kpi.is_counter:
-        return kpi.unit
-    return "a day" if kpi.unit == "count" else f"{kpi.unit} a day".strip()
-
-
 def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Few enough to be drawn: medians of equal times where there are many."""
     return [Sample(one.first_at, one.value) for one in points(samples, _MOST_POINTS)[0]]
@@ -167,7 +160,7 @@ def shift_data(one: KpiShift, kpi: Kpi, attribution: Mapping[str, Any]) -> dict[
         "before": one.before, "after": one.after, "n": [one.n_before, one.n_after], "difference": one.difference,
         "interval": [one.low, one.high] if one.low is not None else None, "relative": one.relative,
         "p_value": one.p_value, "method": one.method, "standing": one.standing(kpi.direction),
-        "text": shift_in_words(one, kpi), "attribution": dict(attribution),
+        "unit": compared_unit(kpi), "text": shift_in_words(one, kpi), "attribution": dict(attribution),
     }  # fmt: skip
 
 
@@ -215,7 +208,7 @@ def _measured(connection: Connection, settings: Settings, kpi: Kpi, one: StoredS
     ]
     last = shifts[-1] if shifts else None
     return MeasuredSeries(
-        kpi.title or kpi.name, one.series.name, _unit(kpi), tuple((at, value) for at, value in _thinned(samples)),
+        kpi.title or kpi.name, one.series.name, compared_unit(kpi), tuple((at, value) for at, value in _thinned(samples)),
         None if kpi.is_counter else kpi.target, _usual_since(one, kpi, known).usual,
         tuple((shift.at, shift_in_words(shift, kpi)) for shift in shifts), tuple(near[:40]),
         last.before if last else None, last.after if last else None,

@@ -277,15 +277,20 @@ def judged(
 
 
 def total_of_counters(found: Sequence[StoredSeries]) -> tuple[Sample, ...]:
-    """The sum of counters, each made whole across its restarts first. One that is no longer there keeps what it counted."""
+    """The sum of counters, each made whole across its restarts first. One that is no longer there keeps what it counted; of
+    one that came after the first moment only the increase since it was seen first counts, as in Prometheus' ``increase``:
+    when it counted what it shows is not known."""
     from achievement_collector.derive.series import without_resets
 
-    whole = [dict(without_resets(one.series.samples)) for one in found]
+    whole = [dict(without_resets(one.series.samples)) for one in found if one.series.samples]
     last = [0.0] * len(whole)
     totals: list[Sample] = []
-    for at in sorted({at for one in whole for at in one}):
+    moments = sorted({at for one in whole for at in one})
+    shown_first = [0.0 if moments[0] in one else next(iter(one.values())) for one in whole]
+    for at in moments:
         for number, one in enumerate(whole):
-            last[number] = one.get(at, last[number])
+            if at in one:
+                last[number] = one[at] - shown_first[number]
         totals.append(Sample(at, math.fsum(last)))
     return tuple(totals)
 
@@ -316,7 +321,8 @@ def record_metrics(
 
 
 def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) -> list[StoredSeries]:
-    """The series in which shifts are looked for: of a counter its increase a day, all of its series together."""
+    """The series in which shifts are looked for: of a counter its increase a day, all of its series together. Samples far
+    closer than usual (a scrape beside the history) make no rate of their own: it would be that of seconds."""
     found = [
         one
         for one in stored.stored_series(connection, kpi.name, since, stored.MEASURED)
@@ -324,9 +330,9 @@ def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) 
     ]
     if not kpi.is_counter or not found:
         return found
-    from achievement_collector.derive.series import rates
+    from achievement_collector.derive.series import rates, well_apart
 
-    totals = total_of_counters(found)
+    totals = well_apart(total_of_counters(found))
     per_day = tuple(Sample(one.at, one.value * 86_400) for one in rates(totals))
     return [StoredSeries(found[0].id, Series(kpi.name, {}, per_day))]
 
