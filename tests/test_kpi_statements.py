@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from achievement_collector.derive.kpis import Milestone
+from achievement_collector.derive.quantities import quantity, share
 from achievement_collector.errors import CollectorError
-from achievement_collector.facts.kpis import Direction, Kpi
+from achievement_collector.facts.kpis import Direction, Kpi, Sample
+from achievement_collector.ledger import kpis as stored
+from achievement_collector.ledger.entities import mark_stale
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.kpi_terminal import kpi_in_full, kpis_table
 from achievement_collector.services.kpi_statements import track_milestone
 from achievement_collector.services.kpi_views import list_kpis, milestone_data, show_kpi
-from achievement_collector.services.kpis import prometheus_status
+from achievement_collector.services.kpis import look_for_shifts, prometheus_status
 from tests.outside_world import DAY, World, day
 from tests.test_kpis import HIGHER, LATENCY, LOWER, Scripted, _answer, ask, serve, world_with
 
@@ -176,3 +181,59 @@ def test_a_scrape_at_a_moment_of_the_history_is_judged(ledger: Ledger) -> None:
             _answer(fake, value)
             found = ask(world, at).milestones
     assert len(found) == 1
+
+
+# --- numbers beyond all measure ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("value", "target"), [
+    (1.1e15, 1.0), (-1.1e15, 1.0), (1.0, 1e308), (1.0, float("-inf")), (float("nan"), 1.0),
+])  # fmt: skip
+def test_values_and_targets_beyond_what_is_configurable_are_refused(
+    ledger: Ledger, value: float, target: float
+) -> None:
+    world = world_with(ledger, NOWHERE)
+    with pytest.raises(CollectorError, match="must be a number between"):
+        state(world, "m2", value, target, day(1))
+    assert state(world, "m2", 1e15, 1e15, day(1)).milestone is not None
+
+
+def test_what_was_stored_without_bounds_breaks_nothing(any_ledger: Ledger) -> None:
+    """An earlier version took these, and gave a milestone whose gain is infinite."""
+    kpi = Kpi("m2", "", "M2", HIGHER, 1.0, "$", money_per_unit=1e12)
+    world = world_with(any_ledger, NOWHERE, kpi)
+    found = Milestone(
+        "m2", "m2", "M2", "$", HIGHER, day(2), 1e308, 1.0, Sample(day(1), -1e308), "stated", "", 1e12, "$"
+    )
+    with any_ledger.write() as connection:
+        number = stored.series_id(connection, "m2", {})
+        stored.add_samples(connection, number, [Sample(day(1), -1e308), Sample(day(2), 1e308)], "stated")
+    world.tell(stored.milestone_observation(found))
+    with any_ledger.write() as connection:
+        mark_stale(connection, [("kpi", "m2", "test")], day(3))
+    world.conclude()
+    (one,) = world.achievements(kind="kpi")
+    assert one.title == "M2 reached 1e+308 $, the target was $1"
+    assert one.value.kind.value == "stated"
+    told = milestone_data(found)
+    assert told["metrics"]["improvement_percentage"] is None
+    json.dumps(show_kpi(any_ledger, world.settings, "m2"), allow_nan=False)
+    json.dumps(list_kpis(any_ledger, world.settings), allow_nan=False)
+
+
+@pytest.mark.parametrize("is_counter", [False, True])
+def test_measured_values_of_any_size_can_be_shown(ledger: Ledger, is_counter: bool) -> None:
+    kpi = Kpi("huge", "huge", "Huge", HIGHER, 1.0, "s", money_per_unit=1e12, is_counter=is_counter)
+    world = world_with(ledger, NOWHERE, kpi)
+    with ledger.write() as connection:
+        for pod, sign in (("a", 1), ("b", 1), ("c", -1)):
+            number = stored.series_id(connection, "huge", {"pod": pod})
+            samples = [Sample(day(1) + at * 3_600_000, sign * 1.7e308 * (at % 2)) for at in range(200)]
+            stored.add_samples(connection, number, samples, "scrape")
+    look_for_shifts(ledger, world.settings, kpi, day(20))
+    listed = list_kpis(ledger, world.settings)
+    json.dumps(listed, allow_nan=False)
+    json.dumps(show_kpi(ledger, world.settings, "huge"), allow_nan=False)
+    assert max(len(line) for line in as_text(kpis_table(listed)).splitlines()) <= 200
+    assert quantity(1.7e308, "$") == "1.7e+308 $"
+    assert len(share(1e300)) < 20

@@ -27,7 +27,7 @@ from achievement_collector.config import (
 )
 from achievement_collector.derive.epic_outcomes import METRICS
 from achievement_collector.errors import ConfigurationError
-from achievement_collector.facts.kpis import Direction, Kpi
+from achievement_collector.facts.kpis import GREATEST_STATED, Direction, Kpi
 
 _MOST_BYTES = 256 * 1024
 _DEEPEST = 20
@@ -118,7 +118,7 @@ class _Kpi(_Section):
     query: Annotated[str, AfterValidator(_query)] | None = None
     title: _Line | None = None
     direction: Annotated[str, _one_of(_DIRECTIONS)]
-    target: Annotated[float, Field(ge=-1e15, le=1e15)] | None = None
+    target: Annotated[float, Field(ge=-GREATEST_STATED, le=GREATEST_STATED)] | None = None
     unit: _Line | None = None
     money_per_unit: Annotated[float, Field(ge=0, le=1e12)] | None = None
     currency: _Line | None = None

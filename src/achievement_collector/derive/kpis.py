@@ -37,6 +37,7 @@ from achievement_collector.facts.kpis import Direction, Kpi, Sample
 LEAST_GAIN = 0.10
 """By which part of the value before a value must be better to be a milestone."""
 
+_MOST_TOLD = 1e15  # gains and sums of money beyond it are no statements about anything
 _MOST_RIVALS = 20  # named in the evidence of a shift
 _REACHED, _GAIN, _GAIN_HALF = 40.0, 40.0, 0.5
 _SHIFTED, _CLEAR, _CLEAR_HALF = 50.0, 20.0, 30.0
@@ -87,10 +88,12 @@ class Milestone:
 
     @property
     def gain(self) -> float | None:
-        """The part of the previous value by which it is better; None where there is none, or it was 0."""
+        """The part of the previous value by which it is better; None where there is none, it was 0, or the part is beyond
+        what can be told."""
         if self.previous is None or not self.previous.value:
             return None
-        return self.direction.gain(self.previous.value, self.value) / abs(self.previous.value)
+        found = self.direction.gain(self.previous.value, self.value) / abs(self.previous.value)
+        return found if abs(found) <= _MOST_TOLD else None
 
 
 def titled(title: str, kpi: str, series: str) -> str:
@@ -200,7 +203,7 @@ def _worth(
 ) -> dict[str, Any]:  # fmt: skip
     """A business value: derived where somebody said what a unit is worth, else measured (or stated, with its values)."""
     told = f"{title} {change(before, after, unit)}"
-    if money_per_unit is None:
+    if money_per_unit is None or not abs(gain * money_per_unit) <= _MOST_TOLD:
         return {"kind": "stated" if is_stated else "measured", "text": told, "source": source}
     counted = counted_a_day(unit)
     one = (unit if counted is None else counted) or "unit"

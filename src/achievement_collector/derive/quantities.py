@@ -5,6 +5,9 @@ from __future__ import annotations
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 """What one of a unit of time is, in seconds."""
 
+GREATEST = 1e15
+"""Numbers from it on are told by their first digits and a power of ten."""
+
 PER_DAY = "a day"
 """The end of the unit of what a counter counts in a day, such as ``posts a day``; alone for a plain count."""
 
@@ -19,6 +22,8 @@ def quantity(value: float, unit: str) -> str:
     counted = counted_a_day(unit)
     if counted is not None:
         return f"{quantity(value, counted)} {PER_DAY}"
+    if abs(value) >= GREATEST:
+        return f"{value:.3g} {unit}".rstrip()
     if unit in ("rate", "ratio"):
         percent = value * 100
         return f"{percent:.1f} %" if unit == "rate" or abs(percent) >= 9.95 else f"{_three_digits(percent)} %"
@@ -73,6 +78,8 @@ def difference(value: float, unit: str) -> str:
 def share(part: float) -> str:
     """A part of a whole in percent, without a sign: 0.345 is "34 %", 0.034 "3.4 %"."""
     percent = abs(part) * 100
+    if percent >= GREATEST:
+        return f"{percent:.3g} %"
     return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.1f} %"
 
 
@@ -95,7 +102,7 @@ def _time(seconds: float) -> str:
 
 def _three_digits(value: float) -> str:
     size = abs(value)
-    if size < 0.001:
+    if size < 0.001 or size >= GREATEST:
         return f"{value:.3g}"
     places = 0 if size >= 99.95 else 1 if size >= 9.995 else 2 if size >= 0.9995 else 4
     number = f"{value:.{places}f}"

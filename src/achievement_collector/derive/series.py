@@ -18,6 +18,9 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 WEEK = 7 * DAY
 
+GREATEST = 1e100
+"""Values beyond it are not compared: their sums would not be finite."""
+
 FEWEST_PERIODS = 3
 """So many days show a daily rhythm, so many weeks a weekly one."""
 

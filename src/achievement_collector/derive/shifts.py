@@ -31,6 +31,7 @@ from achievement_collector.derive.divisive import Dependence, LevelSearch
 from achievement_collector.derive.series import (
     DAY,
     FEWEST_PERIODS,
+    GREATEST,
     WEEK,
     Point,
     in_words,
@@ -52,9 +53,6 @@ MINIMUM_DURATION = DAY
 
 MINIMUM_RELATIVE = 0.05
 """The smallest shift that is reported, as a share of the median before. A smaller one may be real, and matters little."""
-
-GREATEST = 1e100
-"""Values beyond it are not compared: their sums would not be finite."""
 
 LEVEL = 0.95
 """Confidence level of all intervals."""

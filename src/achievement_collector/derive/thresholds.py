@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from statistics import fmean, median
 
-from achievement_collector.derive.series import DAY, WEEK, in_words, rhythm, weekday
+from achievement_collector.derive.series import DAY, GREATEST, WEEK, in_words, rhythm, weekday
 from achievement_collector.facts.kpis import Direction, Sample
 
 WINDOW = 90 * DAY
@@ -99,6 +99,9 @@ def dynamic_threshold(
     n = len(recent)
     if n < FEWEST:
         told = f"{n} samples in {in_words(window)}, {FEWEST} are needed"
+        return DynamicThreshold(ThresholdState.NOT_ENOUGH, told, direction, n)
+    if not all(abs(sample.value) < GREATEST for sample in recent):
+        told = f"values beyond {GREATEST:g} cannot be compared"
         return DynamicThreshold(ThresholdState.NOT_ENOUGH, told, direction, n)
     first_at, last_at = recent[0].at, recent[-1].at
     values = [float(sample.value) for sample in recent]

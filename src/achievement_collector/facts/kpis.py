@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
+GREATEST_STATED = 1e15
+"""The size up to which values and targets are taken from people, programs and the configuration."""
+
 
 class Direction(StrEnum):
     """Which way a value gets better."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from achievement_collector.config import Settings
 from achievement_collector.derive.kpis import Milestone
 from achievement_collector.derive.quantities import conversion
 from achievement_collector.errors import CollectorError
-from achievement_collector.facts.kpis import Direction, Kpi, Sample, Series
+from achievement_collector.facts.kpis import GREATEST_STATED, Direction, Kpi, Sample, Series
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.entities import mark_stale, remember
 from achievement_collector.ledger.store import Ledger
@@ -45,8 +44,11 @@ def track_milestone(
     converted; :class:`CollectorError` where it cannot be."""
     if not re.fullmatch(r"[A-Za-z_][\w.:-]{0,99}", name, re.ASCII):
         raise CollectorError(f"{name[:100]!r} is no name of a KPI: letters, digits, _ . : - make one")
-    if not (math.isfinite(value) and math.isfinite(target)):
-        raise CollectorError("a KPI's value and target must be finite numbers")
+    for what, number in (("value", value), ("target", target)):
+        if not abs(number) <= GREATEST_STATED:  # nor is NaN
+            raise CollectorError(
+                f"the {what} of a KPI must be a number between {-GREATEST_STATED:g} and {GREATEST_STATED:g}"
+            )
     configured = next((one for one in settings.kpis if one.name == name), None)
     moment = now if at is None else at
     with ledger.write() as connection:

@@ -291,7 +291,9 @@ def total_of_counters(found: Sequence[StoredSeries]) -> tuple[Sample, ...]:
         for number, one in enumerate(whole):
             if at in one:
                 last[number] = one[at] - shown_first[number]
-        totals.append(Sample(at, math.fsum(last)))
+        total = sum(last)
+        if math.isfinite(total):
+            totals.append(Sample(at, total))
     return tuple(totals)
 
 
@@ -333,7 +335,8 @@ def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) 
     from achievement_collector.derive.series import rates, well_apart
 
     totals = well_apart(total_of_counters(found))
-    per_day = tuple(Sample(one.at, one.value * 86_400) for one in rates(totals))
+    daily = [Sample(one.at, one.value * 86_400) for one in rates(totals)]
+    per_day = tuple(one for one in daily if math.isfinite(one.value))
     return [StoredSeries(found[0].id, Series(kpi.name, {}, per_day))]
 
 
