@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -34,7 +35,8 @@ from achievement_collector.derive.deployments import (
 from achievement_collector.derive.epics import Rolled
 from achievement_collector.derive.history import History
 from achievement_collector.errors import CollectorError, NotFoundError
-from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.facts.deployments import state_told
+from achievement_collector.facts.observations import Kind, Observation, Registers, merge
 from achievement_collector.facts.work import Deployment, PullRequest
 from achievement_collector.ledger.deployments import recorded_deployments, repositories_with_deployments
 from achievement_collector.ledger.entities import take_in
@@ -49,6 +51,7 @@ from achievement_collector.services.editing import edit_achievement
 from achievement_collector.sources.bodies import Body
 from achievement_collector.sources.deployments import translate
 from achievement_collector.sources.github.events import translate as from_github
+from achievement_collector.sources.relevance import NotUnderstood
 from tests.conftest import scan_into
 from tests.git_repositories import ALICE, BOB, START, Repository, lines
 from tests.outside_world import DAY, HOUR, ROCKET, World, merged
@@ -200,13 +203,39 @@ def test_a_deployment_that_was_replaced_lasted(project: Project) -> None:
     project.deploy("2", project.change("two"))
     project.deploy("3", project.change("three"))
     for name in ("1", "2"):  # what GitHub does with earlier ones of an environment
-        project.hear(
-            Observation(
-                Kind.DEPLOYMENT, f"{ROCKET}/deployment/{name}", project.at(7), {"state": "inactive"}, ROCKET
-            )
-        )
+        project.hear(replaced(name, project.at(7)))
     project.scan()
     assert project.shipped() == {"1": BASELINE, "2": ["Add two"], "3": ["Add three"]}
+
+
+def replaced(name: str, at: int) -> Observation:
+    """What GitHub's status ``inactive`` tells."""
+    return Observation(Kind.DEPLOYMENT, f"{ROCKET}/deployment/{name}", at, {"inactive": True}, ROCKET)
+
+
+def test_one_of_which_only_its_replacement_was_told_may_have_shipped(project: Project) -> None:
+    """GitHub tells it of every earlier deployment, however that one ended."""
+    project.deploy("1", project.change("one"))
+    project.deploy("2", project.change("two"), state=None, finished=None)
+    project.deploy("3", project.change("three"), state="failure")
+    project.hear(*(replaced(name, project.at(7)) for name in "123"))
+    project.deploy("4", project.change("four"))
+    project.scan()
+    assert project.shipped()["2"] == "not known whether it lasted: only that it was replaced was told"
+    assert project.shipped()["3"] == "it failed"
+    four = json.loads(project.conclusions()["4"].detail)["shipped"]
+    assert sorted((one["title"], one["is_unclear"]) for one in four["listed"]) == [
+        ("Add four", False), ("Add three", False), ("Add two", True),
+    ]  # fmt: skip
+    with project.ledger.read() as connection:
+        states = [one.state for one in recorded_deployments(connection, ROCKET).deployments]
+    assert states == ["inactive", "unknown", "failure", "success"]
+    (found,) = dora_of(project.ledger, until=project.at(24))
+    (rate,) = (one for one in found.measures if one.name == "change_fail_rate")
+    assert (rate.n, rate.value) == (3, pytest.approx(1 / 3))
+    assert [(one.what, one.number) for one in rate.left_out] == [
+        ("deployment of which only its replacement was told, not how it ended", 1)
+    ]
 
 
 def test_environments_are_told_apart_and_only_production_counts(project: Project) -> None:
@@ -682,7 +711,8 @@ def test_the_small_form_and_github_tell_the_same(project: Project) -> None:
         "repository": {"full_name": "acme/rocket"}, "deployment": deployment,
         "deployment_status": {"state": "success", "created_at": "2026-11-20T10:05:00Z", "target_url": "https://ci.example/7"},
     }  # fmt: skip
-    project.hear(*translate(Body(body), LATER), *from_github("deployment_status", Body(event), LATER))
+    received = LATER + 800 * DAY
+    project.hear(*translate(Body(body), received), *from_github("deployment_status", Body(event), received))
     with project.ledger.read() as connection:
         small, github = recorded_deployments(connection, ROCKET).deployments[::-1]
     if small.sha[0] == "b":
@@ -707,11 +737,111 @@ def test_when_a_rollback_was_told_is_kept_and_the_end_stays(project: Project) ->
         "finished_at": "2026-11-20T09:00:00Z",
     }  # fmt: skip
     back = {**body, "status": "rolled_back", "updated_at": "2026-11-20T11:00:00Z"}
-    project.hear(*translate(Body(back), LATER), *translate(Body(body), 1))
+    received = LATER + 800 * DAY
+    project.hear(*translate(Body(back), received), *translate(Body(body), received - 1))
     with project.ledger.read() as connection:
         found = recorded_deployments(connection, ROCKET)
     (one,) = found.deployments
     assert (one.state, found.rolled_back[one.key] - (one.finished or 0)) == ("rolled_back", 2 * HOUR)
+
+
+TOLD = {"id": "1", "repository": "acme/rocket", "environment": "production"}
+NINE = "2024-11-20T09:00:00Z"
+
+
+def state_after(ledger: Ledger, *bodies: dict[str, str]) -> tuple[str, int | None]:
+    """The state and the end of a deployment after these messages, each received a minute after the one before it; and it is
+    the same in whatever order they are stored."""
+    observations = [
+        one
+        for number, body in enumerate(bodies)
+        for one in translate(Body(TOLD | body), LATER + number * 60_000)
+    ]
+    ends = set()
+    for order in itertools.permutations(observations):
+        known: Registers = {}
+        for one in (*order, order[0]):
+            known = merge(known, one)
+        ends.add(state_told(known))
+    assert len(ends) == 1
+    with ledger.write() as connection:
+        take_in(connection, observations, LATER)
+    with ledger.read() as connection:
+        (found,) = recorded_deployments(connection, ROCKET).deployments
+    return found.state, found.finished
+
+
+@pytest.mark.parametrize(
+    ("bodies", "state"),
+    [
+        ([{"status": "rolled_back"}, {"status": "succeeded"}], "rolled_back"),
+        ([{"status": "succeeded"}, {"status": "started"}], "success"),
+        ([{"status": "failed"}, {"status": "started", "started_at": NINE}], "failure"),
+        ([{"status": "succeeded", "finished_at": NINE}, {"status": "started"}], "success"),
+        ([{"status": "rolled_back", "updated_at": NINE}, {"status": "succeeded"}], "rolled_back"),
+        ([{"status": "failed", "updated_at": NINE}, {"status": "succeeded"}], "failure"),
+        ([{"status": "started", "updated_at": NINE}, {"status": "succeeded"}], "success"),
+        ([{"status": "succeeded", "finished_at": NINE}, {"status": "rolled_back", "finished_at": NINE}], "rolled_back"),
+        ([{"status": "rolled_back", "finished_at": NINE}, {"status": "succeeded", "finished_at": NINE}], "rolled_back"),
+        ([{"status": "failed"}, {"status": "succeeded"}], "success"),  # the same one was tried again
+        (
+            [{"status": "failed", "finished_at": NINE}, {"status": "succeeded", "finished_at": "2024-11-20T09:30:00Z"}],
+            "success",
+        ),
+        (
+            [{"status": "rolled_back", "updated_at": NINE}, {"status": "succeeded", "updated_at": "2024-11-20T12:00:00Z"}],
+            "success",
+        ),
+        (
+            [{"status": "succeeded", "updated_at": NINE}, {"status": "started", "updated_at": "2024-11-20T12:00:00Z"}],
+            "in_progress",
+        ),
+    ],
+)  # fmt: skip
+def test_a_late_status_without_a_moment_undoes_nothing(
+    any_ledger: Ledger, bodies: list[dict[str, str]], state: str
+) -> None:
+    assert state_after(any_ledger, *bodies)[0] == state
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"finished_at": "2099-01-01T00:00:00Z"},
+        {"started_at": "not a date"},
+        {"updated_at": "1970-01-02T00:00:00Z"},
+        {"started_at": NINE, "finished_at": "2024-11-20T08:59:59Z"},
+        {"finished_at": -5},
+    ],
+)
+def test_times_that_cannot_be_are_refused(times: dict[str, Any]) -> None:
+    with pytest.raises(NotUnderstood):
+        translate(Body({**TOLD, "status": "succeeded", **times}), LATER)
+    assert translate(Body({**TOLD, "status": "succeeded", "started_at": None, "finished_at": ""}), LATER)
+
+
+def test_a_deployment_that_is_inactive_ended_as_it_did(ledger: Ledger) -> None:
+    def event(number: int, state: str, at: str) -> list[Observation]:
+        body = {
+            "repository": {"full_name": "acme/rocket"},
+            "deployment": {"id": number, "environment": "production", "sha": f"{number:040x}", "created_at": NINE},
+            "deployment_status": {"state": state, "created_at": at},
+        }  # fmt: skip
+        return list(from_github("deployment_status", Body(body), LATER))
+
+    stream = [
+        *event(1, "failure", "2024-11-20T09:05:00Z"), *event(1, "inactive", "2024-11-20T10:00:00Z"),
+        *event(2, "success", "2024-11-20T09:05:00Z"), *event(2, "inactive", "2024-11-20T10:00:00Z"),
+        *event(3, "inactive", "2024-11-20T10:00:00Z"), *event(4, "error", "2024-11-20T09:05:00Z"),
+        *event(5, "in_progress", "2024-11-20T09:05:00Z"), *event(5, "inactive", "2024-11-20T10:00:00Z"),
+    ]  # fmt: skip
+    with ledger.write() as connection:
+        take_in(connection, stream[::-1], LATER)
+    with ledger.read() as connection:
+        found = recorded_deployments(connection, ROCKET).deployments
+    assert [one.state for one in found] == ["failure", "inactive", "unknown", "error", "unknown"]
+    assert [one.is_success for one in found] == [False, True, False, False, False]
+    assert found[0].finished == found[1].finished
 
 
 def test_a_renamed_repository_keeps_its_deployments_and_their_ids(project: Project) -> None:
@@ -747,7 +877,9 @@ def test_other_spellings_of_a_repository_are_the_same_one(project: Project) -> N
 _STREAM = [
     told("1", LATER, "a" * 40, state="in_progress", finished=None),
     told("1", LATER + HOUR, "a" * 40),
-    told("1", LATER + 9 * HOUR, state="inactive", sha=None, started=None, finished=None),  # type: ignore[arg-type]
+    replaced("1", LATER + 9 * HOUR),
+    replaced("2", LATER + 9 * HOUR),
+    replaced("4", LATER + 6 * HOUR),
     told("2", LATER + 3 * HOUR, "b" * 40, state="failure"),
     told("2", LATER + 4 * HOUR, "b" * 40),
     told("3", LATER + 5 * HOUR, "a" * 40, version="1.1"),

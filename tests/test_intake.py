@@ -216,7 +216,7 @@ def test_a_form_is_read_as_github_sends_it() -> None:
 
 def test_a_deployment_of_any_tool() -> None:
     body = {"id": "b1", "repository": "acme/rocket", "environment": "production", "status": "succeeded", "sha": "f" * 40,
-            "started_at": "2026-11-20T09:00:00Z", "finished_at": "2026-11-20T09:03:10Z"}  # fmt: skip
+            "started_at": "2026-11-18T09:00:00Z", "finished_at": "2026-11-18T09:03:10Z"}  # fmt: skip
     (seen,) = read_delivery("deployments", "deployment", json.dumps(body).encode(), NOW)
     assert seen.key == "github.com/acme/rocket/deployment/b1"
     assert seen.fields["finished"] - seen.fields["started"] == 190_000

@@ -13,8 +13,10 @@ from achievement_collector.api.kept import Kept
 from achievement_collector.config import Settings
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts.observations import Kind, Observation
+from achievement_collector.facts.work import Deployment
 from achievement_collector.ledger.collecting import ensure_repository
-from achievement_collector.ledger.entities import mark_stale, stale_things, take_in, thing
+from achievement_collector.ledger.deployments import recorded_deployments
+from achievement_collector.ledger.entities import mark_stale, stale_things, take_in
 from achievement_collector.ledger.people import list_people
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services import deriving, live
@@ -106,35 +108,36 @@ def test_doctor_names_what_is_not_concluded_and_what_was_never_scanned(ledger: L
 # --- deployments -------------------------------------------------------------------------------------
 
 
-def _deployed(ledger: Ledger, *told: tuple[int, dict[str, Any]]) -> dict[str, Any]:
+def _deployed(ledger: Ledger, *told: tuple[int, dict[str, Any]]) -> Deployment:
     for received, fields in told:
         body = {"id": "b1", "repository": "acme/rocket", "environment": "production", **fields}
         with ledger.write() as connection:
             take_in(connection, translate(Body(body), NOW + received), NOW)
     with ledger.read() as connection:
-        found = thing(connection, Kind.DEPLOYMENT, "github.com/acme/rocket/deployment/b1")
-    assert found is not None
-    return found.fields
+        (found,) = recorded_deployments(connection).deployments
+    return found
 
 
 TIMES = {"started_at": "2026-11-01T09:00:00Z", "finished_at": "2026-11-01T09:03:00Z"}
 
 
-def test_of_statuses_with_the_same_times_the_one_received_last_holds(ledger: Ledger) -> None:
+def test_a_rollback_is_undone_by_a_later_deployment_only(ledger: Ledger) -> None:
+    """All have the times of the one deployment, which a rollback has no end of its own beside."""
     steps = [
         (n, {"status": status, **TIMES}) for n, status in enumerate(("succeeded", "rolled_back", "succeeded"))
     ]
-    assert _deployed(ledger, *steps[:2])["state"] == "rolled_back"
-    fields = _deployed(ledger, *steps)
-    assert fields["state"] == "success"
-    assert fields["finished"] - fields["started"] == 180_000
+    assert _deployed(ledger, *steps).state == "rolled_back"
+    again = {"status": "succeeded", "updated_at": "2026-11-18T14:30:00Z"}
+    found = _deployed(ledger, (4, again))
+    assert found.state == "success"
+    assert (found.finished or 0) - (found.started or 0) == 180_000
 
 
 def test_a_start_that_comes_late_says_by_updated_at_that_it_is_old(ledger: Ledger) -> None:
     late = {"status": "started", "started_at": TIMES["started_at"], "updated_at": TIMES["started_at"]}
-    fields = _deployed(ledger, (0, {"status": "succeeded", **TIMES}), (5_000, late))
-    assert fields["state"] == "success"
-    assert "finished" in fields
+    found = _deployed(ledger, (0, {"status": "succeeded", **TIMES}), (5_000, late))
+    assert found.state == "success"
+    assert found.finished is not None
 
 
 # --- epics -------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from achievement_collector.derive.conclusions import AchievementKind, Category, 
 from achievement_collector.derive.epics import Rolled
 from achievement_collector.derive.history import History
 from achievement_collector.derive.scores import raw_total, scaled_value
+from achievement_collector.facts.deployments import UNKNOWN
 from achievement_collector.facts.work import Deployment, PullRequest
 
 PRODUCTION = ("production", "prod", "live")
@@ -74,6 +75,7 @@ class Standing(StrEnum):
     NOT_KNOWN = "not known"
     FAILED = "failed"  # rolled back as well
     NOT_ENDED = "not ended"
+    END_NOT_KNOWN = "end not known"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,8 @@ class _Walk:
         self.pulls = pulls
         self.seen = bytearray(len(history))
         self.deployed: set[str] = set()
-        self.hidden: str = ""  # the newest deployment so far whose commit is not known
+        self.hidden: str = ""  # the newest deployment so far of which it is not known what it brought
+        self.hidden_why = ""
         self.hidden_horizon = -1
         self.horizon = -1
 
@@ -119,6 +122,8 @@ class _Walk:
         sha = one.sha.strip().lower()
         if one.state in FAILED:
             return Shipment(one, Standing.FAILED, _FAILED_IN_WORDS[one.state])
+        if one.state == UNKNOWN:
+            return self._end_not_known(one, sha)
         if one.state not in LASTED:
             return Shipment(one, Standing.NOT_ENDED, f"it has not ended: {one.state or 'no state was told'}")
         if one.at is None:
@@ -136,6 +141,20 @@ class _Walk:
             self.deployed.add(sha)
         return shipment
 
+    def _end_not_known(self, one: Deployment, sha: str) -> Shipment:
+        """It may have lasted, so that nobody can tell whether the next one brought what it reaches."""
+        number = self.history.find(sha) if sha else None
+        asked = one.started if one.started is not None else one.at
+        horizon = self.history.committed[number] * 1000 if number is not None else (asked or 0)
+        self._hide(one, horizon, "of which nothing tells whether it lasted")
+        return Shipment(
+            one, Standing.END_NOT_KNOWN, "not known whether it lasted: only that it was replaced was told"
+        )
+
+    def _hide(self, one: Deployment, horizon: int, why: str) -> None:
+        if horizon >= self.hidden_horizon:
+            self.hidden, self.hidden_horizon, self.hidden_why = one.key, horizon, why
+
     def _in_ledger(self, one: Deployment, number: int, is_first: bool, is_again: bool) -> Shipment:
         reached = self.history.reachable([number], self.seen)
         if is_first:
@@ -148,7 +167,7 @@ class _Walk:
         unclear = tuple(n for n in reached if committed[n] * 1000 <= self.hidden_horizon)
         if new:
             return Shipment(one, Standing.SHIPS, "", new, unclear)
-        told = f"what it shipped cannot be told apart from what {self.hidden} did, whose commit is not in the ledger"
+        told = f"what it shipped cannot be told apart from what {self.hidden} did, {self.hidden_why}"
         return Shipment(one, Standing.UNCLEAR, told, (), unclear)
 
     def _not_in_ledger(self, one: Deployment, sha: str, is_first: bool, is_again: bool) -> Shipment:
@@ -157,8 +176,7 @@ class _Walk:
         asked = one.started if one.started is not None else one.at
         before, horizon = self.horizon, merged if merged is not None else (asked or 0)
         self.horizon = max(self.horizon, horizon)
-        if horizon >= self.hidden_horizon:
-            self.hidden, self.hidden_horizon = one.key, horizon
+        self._hide(one, horizon, "whose commit is not in the ledger")
         if is_again:
             return Shipment(one, Standing.NOTHING_NEW, "ships nothing new: its commit was deployed before")
         if is_first:

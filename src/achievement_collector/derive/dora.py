@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from achievement_collector.derive.deployments import FAILED, LASTED, Shipment, Standing
 from achievement_collector.derive.epics import iso
 from achievement_collector.derive.history import History
+from achievement_collector.facts.deployments import UNKNOWN
 from achievement_collector.facts.work import Deployment
 
 _DAY = 86_400_000
@@ -215,6 +216,8 @@ def _lead_time(
             count[_BASELINE] += 1
         elif one.standing is Standing.NOT_KNOWN or one.pull is not None:
             count[_HIDDEN] += 1
+        elif one.standing is Standing.END_NOT_KNOWN:
+            count[_END_NOT_KNOWN] += 1
         count[_UNCLEAR] += len(one.unclear)
         if one.standing is not Standing.SHIPS:
             continue
@@ -245,11 +248,12 @@ def _lead_time(
 # what is left out, each in the singular
 _BASELINE = "first known deployment, of which nobody can tell what it brought"
 _HIDDEN = "deployment whose commit is not in the ledger"
-_UNCLEAR = "commit that an earlier deployment, whose commit is not in the ledger, may have brought"
+_UNCLEAR = "commit that an earlier deployment, of which too little is known, may have brought"
+_END_NOT_KNOWN = "deployment of which only its replacement was told, not how it ended"
 _BY_PROGRAMS = "commit by a program"
 _NO_END = "commit that came with a deployment whose end was not told"
 _LATER = "commit whose author date is after the deployment"
-_NO_LEAD_TIME = (_BASELINE, _HIDDEN, _UNCLEAR, _BY_PROGRAMS, _NO_END, _LATER)
+_NO_LEAD_TIME = (_BASELINE, _HIDDEN, _END_NOT_KNOWN, _UNCLEAR, _BY_PROGRAMS, _NO_END, _LATER)
 
 
 # --- change fail rate --------------------------------------------------------------------------------
@@ -266,8 +270,10 @@ def _fail_rate(deployments: Sequence[Deployment], window: _Window | None, told: 
         return DoraMeasure(name, CHANGE_FAIL_RATE, "ratio", State.NOT_MEASURED, why=told)
     inside = [one for one in deployments if window.holds(_at(one))]
     ended = [one for one in inside if one.state in FAILED or one.state in LASTED]
-    open_ones = len(inside) - len(ended)
-    left_out = (LeftOut("deployment that has not ended", open_ones),) if open_ones else ()
+    unknown = sum(one.state == UNKNOWN for one in inside)
+    open_ones = len(inside) - len(ended) - unknown
+    counted = (("deployment that has not ended", open_ones), (_END_NOT_KNOWN, unknown))
+    left_out = tuple(LeftOut(what, number) for what, number in counted if number)
     failed = sum(one.state in FAILED for one in ended)
     if not ended:
         why = "no deployment ended in the window"

@@ -191,8 +191,9 @@ def texts(value: Any) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """One deployment of a repository to an environment. ``state`` is success, failure, error, rolled_back, in_progress, or
-    whatever else its source says (``queued``, ``inactive``); empty where nothing was told. ``started`` is when it was asked
+    """One deployment of a repository to an environment. ``state`` is success, failure, error, rolled_back, in_progress,
+    inactive (a success that another one replaced), unknown (replaced, and nothing told how it ended), or whatever else its
+    source says (``queued``); empty where nothing was told. ``started`` is when it was asked
     for, where nothing told when it began."""
 
     key: str

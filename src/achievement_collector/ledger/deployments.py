@@ -13,6 +13,7 @@ from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.deployments import Change
 from achievement_collector.derive.epics import Rolled
 from achievement_collector.derive.history import History
+from achievement_collector.facts.deployments import REPLACED, state_told
 from achievement_collector.facts.observations import Kind, Observation, Registers, merge
 from achievement_collector.facts.work import Deployment
 from achievement_collector.ledger.entities import things
@@ -53,16 +54,20 @@ def recorded_deployments(connection: Connection, repository: str | None = None) 
         told[key] = known
     found = [_deployment(key, places[key], told[key]) for key in sorted(told)]
     back = {
-        one.key: told[one.key]["state"][0] for one in found if one.state == "rolled_back" and one.environment
+        one.key: said
+        for one in found
+        if one.state == "rolled_back"
+        and one.environment
+        and (said := state_told(told[one.key]).at) is not None
     }
     return Recorded([one for one in found if one.environment], back)
 
 
 def _deployment(key: str, place: str, told: Registers) -> Deployment:
     fields = {name: value for name, (_, value) in told.items()}
-    state, finished = str(fields.get("state") or ""), _moment(fields.get("finished"))
+    (state, said), finished = state_told(told), _moment(fields.get("finished"))
     if finished is None and state in _ENDS:
-        finished = told["state"][0]
+        finished = said
     started = _moment(fields.get("started"))
     return Deployment(
         key, place, str(fields.get("environment") or "").strip(), str(fields.get("sha") or ""),
@@ -71,8 +76,9 @@ def _deployment(key: str, place: str, told: Registers) -> Deployment:
     )  # fmt: skip
 
 
-_ENDS = ("success", "failure", "error")
-"""The states that are told when a deployment ends; ``inactive`` and ``rolled_back`` are told at some time later."""
+_ENDS = ("success", "failure", "error", REPLACED)
+"""The states that are told when a deployment ends (``inactive`` is a success that was replaced); ``rolled_back`` is told at
+some time later."""
 
 
 def _moment(value: Any) -> int | None:

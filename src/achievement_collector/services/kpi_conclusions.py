@@ -11,6 +11,7 @@ from achievement_collector.config import Settings
 from achievement_collector.derive.attribution import ROLL_OUT, Attribution, Rival, attribute, window_of
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.kpis import KpiShift, conclude_milestone, conclude_shift
+from achievement_collector.facts.deployments import UNKNOWN
 from achievement_collector.facts.kpis import Kpi, Sample
 from achievement_collector.facts.work import Deployment
 from achievement_collector.ledger import kpis as stored
@@ -20,7 +21,7 @@ from achievement_collector.ledger.selection import credits_of
 from achievement_collector.services.kpis import configured_kpi, rollout_of
 
 _MOST_LISTED = 200  # changes that are kept with a shift, the newest; all of them count
-_ENDED = ("success", "inactive", "rolled_back", "failure", "error")
+_ENDED = ("success", "inactive", "rolled_back", "failure", "error", UNKNOWN)
 
 
 def conclude_kpi(connection: Connection, settings: Settings, name: str) -> list[str]:

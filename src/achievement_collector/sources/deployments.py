@@ -5,11 +5,13 @@
      "finished_at": "2026-11-20T09:03:10Z", "url": "https://ci.example/812"}
 
 ``id``, ``repository``, ``environment`` and ``status`` are needed; ``status`` is started, succeeded, failed or rolled_back.
-Of several statuses the one received last holds, or that with the latest ``updated_at`` where messages tell one.
+The moment of a status is ``updated_at``, else ``finished_at`` of an end and ``started_at`` of a start; of several statuses the
+latest holds. A status without any moment does not undo one that goes further (facts/deployments.py).
 """
 
 from __future__ import annotations
 
+from achievement_collector.facts.deployments import register_of
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.sources.bodies import Body, present
 from achievement_collector.sources.relevance import NotUnderstood
@@ -20,6 +22,9 @@ _STATES = {
     "failed": "failure",
     "rolled_back": "rolled_back",
 }
+
+_EARLIEST = 946_684_800_000  # the year 2000
+_CLOCKS_APART = 86_400_000  # milliseconds by which a sender's clock may be ahead of ours
 
 
 def translate(body: Body, received: int) -> list[Observation]:
@@ -40,18 +45,35 @@ def translate(body: Body, received: int) -> list[Observation]:
         place = f"github.com/{place}"
     if place.count("/") < 2:
         raise NotUnderstood(f"the repository {place!r} is neither owner/name nor host/owner/name")
-    started, finished = body.moment("started_at"), body.moment("finished_at")
+    started, finished = _moment(body, "started_at", received), _moment(body, "finished_at", received)
+    updated = _moment(body, "updated_at", received)
+    if started is not None and finished is not None and finished < started:
+        raise NotUnderstood("finished_at is before started_at")
     fields = present(
         environment=environment, sha=body.text("sha", 64) or None, version=body.text("version", 200) or None,
         started=started, finished=finished, url=body.text("url", 1000) or None,
     )  # fmt: skip
     at = finished or started or received
-    # a rollback is told with the times of the deployment: when it was said decides
-    told = body.moment("updated_at") or max(at, received)
-    key, state = f"{place}/deployment/{name}", {"state": _STATES[status]}
+    state = _STATES[status]
+    # a rollback is told with the times of the deployment, which are not those of the status
+    dated = updated or {"in_progress": started, "rolled_back": None}.get(state, finished)
+    told = dated or max(at, received)
+    key, said = f"{place}/deployment/{name}", {register_of(state, is_dated=dated is not None): state}
     if told == at:
-        return [Observation(Kind.DEPLOYMENT, key, at, {**fields, **state}, place)]
+        return [Observation(Kind.DEPLOYMENT, key, at, {**fields, **said}, place)]
     return [
         Observation(Kind.DEPLOYMENT, key, at, fields, place),
-        Observation(Kind.DEPLOYMENT, key, told, state, place),
+        Observation(Kind.DEPLOYMENT, key, told, said, place),
     ]
+
+
+def _moment(body: Body, field: str, received: int) -> int | None:
+    """A moment that is told, None where it is not. Refused is what is no moment, or cannot be one of a deployment."""
+    value, found = body.data.get(field), body.moment(field)
+    if value in (None, ""):
+        return None
+    if found is None:
+        raise NotUnderstood(f"{field} {str(value)[:40]!r} is no time")
+    if not _EARLIEST <= found <= received + _CLOCKS_APART:
+        raise NotUnderstood(f"{field} {str(value)[:40]!r} cannot be when a deployment was")
+    return found

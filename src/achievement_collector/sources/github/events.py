@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 from urllib.parse import urlsplit
 
+from achievement_collector.facts.deployments import REPLACED
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.sources.bodies import Body, present
 from achievement_collector.sources.relevance import NotRelevant, NotUnderstood
@@ -384,8 +386,10 @@ def _deployment_status(body: Body, received: int) -> Iterator[Observation]:
     yield seen
     at = status.moment("created_at") or status.moment("updated_at") or received
     state = status.text("state", 40)
-    fields = present(
-        state=state or None, url=status.text("target_url", 500) or status.text("log_url", 500) or None
+    url = status.text("target_url", 500) or status.text("log_url", 500) or None
+    # that another one took its place says nothing of how it ended, or of where its log is
+    fields: dict[str, Any] = (
+        {REPLACED: True} if state == "inactive" else present(state=state or None, url=url)
     )
     if state in ("success", "failure", "error"):
         fields["finished"] = at
