@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 SECONDS = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 """What one of a unit of time is, in seconds."""
 
@@ -25,8 +27,7 @@ def quantity(value: float, unit: str) -> str:
     if abs(value) >= GREATEST:
         return f"{value:.3g} {unit}".rstrip()
     if unit in ("rate", "ratio"):
-        percent = value * 100
-        return f"{percent:.1f} %" if unit == "rate" or abs(percent) >= 9.95 else f"{_three_digits(percent)} %"
+        return f"{_percent(value * 100, 1 if unit == 'rate' else None)} %"
     seconds = SECONDS.get(unit)
     if seconds is not None and value:
         return _time(value * seconds)
@@ -80,7 +81,22 @@ def share(part: float) -> str:
     percent = abs(part) * 100
     if percent >= GREATEST:
         return f"{percent:.3g} %"
-    return f"{percent:,.0f} %" if percent >= 9.95 else f"{percent:.1f} %"
+    return f"{_percent(percent, 0 if percent >= 9.95 else 1)} %"
+
+
+def _percent(percent: float, places: int | None) -> str:
+    """With so many decimal places (None for three digits in all), or as many as it takes to tell it from 0 and from 100."""
+    rounded = 1 if places is None else places
+    if percent and round(percent, rounded) == 0:
+        return _three_digits(percent)
+    if places is None and abs(percent) < 9.95:
+        return _three_digits(percent)
+    gap = abs(100 - abs(percent))
+    if 0 < gap < 10 and (places != 0 or round(gap) == 0):  # two digits of what is missing
+        more = min(14, max(rounded, 1 - math.floor(math.log10(gap))))
+        number = f"{percent:.{more}f}".rstrip("0").rstrip(".")
+        return number if len(number.partition(".")[2]) >= rounded else f"{percent:.{rounded}f}"
+    return f"{percent:,.{rounded}f}"
 
 
 def _money(value: float) -> str:
@@ -90,14 +106,26 @@ def _money(value: float) -> str:
 
 
 def _time(seconds: float) -> str:
-    """Three digits, such as 1.25 s or 50 ms; from two minutes on whole seconds."""
+    """Three digits, such as 1.25 s or 50 ms; from two minutes on minutes and seconds, then hours, then days."""
     if abs(seconds) >= 99.95:
-        whole = round(seconds)
-        return f"{whole} s" if abs(whole) < 120 else f"{whole // 60} min {whole % 60} s"
+        sign, whole = "-" if seconds < 0 else "", round(abs(seconds))
+        if whole < 120:
+            return f"{sign}{whole} s"
+        if whole < 3600:
+            return f"{sign}{whole // 60} min {whole % 60} s"
+        minutes, hours = round(whole / 60), round(whole / 3600)
+        if hours < 48:
+            return sign + _in_parts(minutes, 60, "h", "min")
+        return sign + _in_parts(hours, 24, "days", "h")
     for step, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
         if abs(seconds) >= 0.9995 * step or name == "ns":
             break
     return f"{_three_digits(seconds / step)} {name}"
+
+
+def _in_parts(count: int, size: int, large: str, small: str) -> str:
+    whole, rest = divmod(count, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
 
 
 def _three_digits(value: float) -> str:
