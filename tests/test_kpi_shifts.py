@@ -8,18 +8,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from achievement_collector.derive.quantities import change, difference, quantity
 from achievement_collector.facts.kpis import Direction, Kpi, Sample
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.kpi_terminal import kpi_in_full
 from achievement_collector.services.kpi_views import list_kpis, show_kpi
-from achievement_collector.services.kpis import look_for_shifts, record_metrics
+from achievement_collector.services.kpis import look_for_shifts, record_metrics, scrape
+from achievement_collector.sources.prometheus.ranges import widest_range
 from tests.conftest import scan_into
+from tests.fakes.prometheus import Trouble, matrix
 from tests.git_repositories import ALICE, BOB, Repository, lines
 from tests.outside_world import DAY, HOUR, World, day
 from tests.test_deployments import Project, told
 from tests.test_kpi_statements import as_text
+from tests.test_kpis import Scripted, _answer, serve
 
 LOWER, HIGHER = Direction.LOWER, Direction.HIGHER
 LATENCY = Kpi("latency", "latency_seconds", "Latency", LOWER, 0.5, "s")
@@ -156,3 +161,74 @@ def test_a_scrape_beside_the_history_makes_no_rate_of_its_own(ledger: Ledger) ->
         stored.add_samples(connection, stored.series_id(connection, "posts", {}), scrapes, "scrape")
     (beside,) = list_kpis(ledger, world.settings)
     assert beside["dynamic_threshold"]["usual"] == alone["dynamic_threshold"]["usual"]
+
+
+# --- what history holds ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("sum(increase(orders_total[1d]))", DAY),
+        ("avg_over_time(x[1h30m]) / rate(y[5m])", HOUR + HOUR // 2),
+        ("max_over_time(rate(x[5m])[2d:1h])", 2 * DAY),
+        ('x{path=~"[12]d", y=`[9d]`} # [3w]', 0),
+        ("rate(x[7200])", 2 * HOUR),
+        ("rate(x[1w2d] offset 3y)", 9 * DAY),
+        ("up", 0),
+        ("x[$range]", 0),
+    ],
+)
+def test_how_far_a_query_looks_back(query: str, expected: int) -> None:
+    assert widest_range(query) == expected
+
+
+def test_a_sum_over_a_day_shows_its_shift(ledger: Ledger) -> None:
+    """The example of the configuration, whose values of neighbouring hours share 23 of 24 hours."""
+    orders = Kpi("orders_per_day", "sum(increase(orders_total[1d]))", "Orders", HIGHER, 1000, "orders")
+    world = World(ledger, kpis=(orders,))
+    chance = random.Random(7)
+    begin = day(100) // DAY * DAY
+    hours = [chance.gauss(40, 15) * (2 if number > 45 * 24 else 1) for number in range(90 * 24)]
+    samples = [
+        Sample(begin + number * HOUR, sum(hours[number - 24 : number])) for number in range(24, 90 * 24)
+    ]
+    measured(world, orders, samples)
+    (one,) = shifts(world)
+    assert one.title.startswith("Orders rose")
+    shown = show_kpi(ledger, world.settings, "orders_per_day")
+    assert shown["series_found"][0]["samples"] == 89
+    assert "1 day apart: so far its query looks back" in as_text(kpi_in_full(shown))
+
+
+def test_history_is_asked_for_as_often_as_its_query_looks_back(ledger: Ledger) -> None:
+    fake, steps = Scripted(), []
+    fake.query_range = lambda form: steps.append(form["step"]) or Trouble(200, matrix())
+    kpis = (Kpi("a", "sum(increase(a[1d]))"), Kpi("b", "b"), Kpi("c", "rate(c[90m])"))
+    with serve(fake) as served:
+        world = World(ledger, prometheus_url=served.url, kpis=kpis)
+        scrape(ledger, world.settings, day(60))
+    assert steps == ["86400", "3600", "7200"]
+
+
+def test_what_history_leaves_out_is_counted_and_what_it_misses_is_asked_for_again(any_ledger: Ledger) -> None:
+    fake, asked = Scripted(), []
+
+    def history(form: dict[str, str]) -> Trouble:
+        start, end = float(form["start"]), float(form["end"])
+        asked.append((start, end))
+        return Trouble(200, matrix(({}, [(start, "NaN"), (end - 3600, "0.7")]), **told))
+
+    fake.query_range = history
+    _answer(fake, 0.7)
+    with serve(fake) as served:
+        world = World(any_ledger, prometheus_url=served.url, kpis=(LATENCY,), kpi_history_days=10)
+        told: dict[str, Any] = {"warnings": ["half of the stores gave no answer"]}
+        first = scrape(any_ledger, world.settings, day(60))
+        assert first.left_out == 1
+        assert first.warnings == {"latency": ["half of the stores gave no answer"]}
+        told = {"infos": ["PromQL info: metric might not be a counter"]}
+        assert scrape(any_ledger, world.settings, day(61)).warnings
+        scrape(any_ledger, world.settings, day(62))
+    starts = [round(start * 1000 - day(0)) / DAY for start, _ in asked]
+    assert starts == [pytest.approx(expected, abs=0.05) for expected in (50, 50, 61)]

@@ -64,10 +64,8 @@ def rates(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     )
 
 
-def well_apart(samples: Sequence[Sample]) -> tuple[Sample, ...]:
-    """The samples without those that follow the one before by less than half of the usual distance. A counter must be made
-    whole before."""
-    least = spacing([sample.at for sample in samples]) / 2
+def well_apart(samples: Sequence[Sample], least: float) -> tuple[Sample, ...]:
+    """The samples without those that follow the one before by less than ``least`` ms. A counter must be made whole before."""
     kept: list[Sample] = []
     for sample in samples:
         if not kept or sample.at - kept[-1].at >= least:

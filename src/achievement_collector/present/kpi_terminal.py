@@ -64,7 +64,9 @@ def kpi_in_full(one: Mapping[str, Any]) -> RenderableType:
             Text(""),
             Text(one_line(series["name"]), style="bold"),
             Text(
-                one_line(f"{series['samples']:,} samples, {series['from'] or '–'} to {series['to'] or '–'}")
+                one_line(
+                    f"{series['samples']:,} samples, {series['from'] or '–'} to {series['to'] or '–'}{_apart(series)}"
+                )
             ),
             Text(one_line(f"usual: {_usual(series['dynamic_threshold'])}")),
             Text(one_line(f"shifts: {series['told']}")),
@@ -131,6 +133,11 @@ def status_in_words(found: Mapping[str, Any]) -> Iterator[str]:
         yield one_line(f"  {name}: {told}" + (f", target {target:g}" if target is not None else ""))
     for name, why in found["failures"].items():
         yield one_line(f"failed: {name}: {why}")
+
+
+def _apart(series: Mapping[str, Any]) -> str:
+    """Why there are fewer samples than hours."""
+    return f", {series['every']} apart: so far its query looks back" if series["every"] else ""
 
 
 def _of_series(last: Mapping[str, Any]) -> str:

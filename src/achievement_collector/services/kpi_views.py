@@ -12,13 +12,20 @@ from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.derive.epics import iso
 from achievement_collector.derive.kpis import KpiShift, Milestone, compared_unit, shift_in_words
 from achievement_collector.derive.quantities import quantity
-from achievement_collector.derive.series import points
+from achievement_collector.derive.series import in_words, points
 from achievement_collector.facts.kpis import Kpi, Sample
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.kpis import StoredSeries, StoredShift
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.kpi_conclusions import attribution_of, deployments_between
-from achievement_collector.services.kpis import DAY, compared_series, configured_kpi, last_measured
+from achievement_collector.services.kpis import (
+    DAY,
+    HOUR,
+    compared_series,
+    configured_kpi,
+    last_measured,
+    sampling,
+)
 
 if TYPE_CHECKING:
     from achievement_collector.derive.thresholds import DynamicThreshold
@@ -128,6 +135,7 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
                 "name": one.series.name, "labels": dict(one.series.labels), "samples": len(one.series.samples),
                 "from": iso(one.series.samples[0].at) if one.series.samples else None,
                 "to": iso(one.series.samples[-1].at) if one.series.samples else None,
+                "every": in_words(sampling(kpi, 1)) if kpi.query and not kpi.is_counter and sampling(kpi, 1) > HOUR else None,
                 "unit": compared_unit(kpi), "state": str(found.state), "told": found.told,
                 "dynamic_threshold": _threshold(one, kpi, shifts),
                 "points": [[at, value] for at, value in _thinned(one.series.samples)],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from achievement_collector.services.live import note_changes
 if TYPE_CHECKING:
     from achievement_collector.derive.shifts import Found
     from achievement_collector.sources.prometheus.client import PrometheusClient
+    from achievement_collector.sources.prometheus.reading import Answer
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -132,33 +133,40 @@ def _scrape_one(
     if is_another:
         state = {}
     days = settings.kpi_history_days
-    step = _step_of(days)
+    step = sampling(kpi, days)
     since = int(state.get("until") or now - days * DAY)
     answer = client.query(kpi.query, now, kpi=kpi.name)
-    history = client.query_range(kpi.query, since, now, step // 1000, kpi=kpi.name).series if days else ()
-    rollout: tuple[Series, ...] = ()
+    asked: list[Answer] = []
+    if days:
+        asked.append(client.query_range(kpi.query, since, now, step // 1000, kpi=kpi.name))
     if kpi.rollout_query:
         began = int(state.get("until") or now - min(days, 30) * DAY - ROLL_OUT)
-        rollout = client.query_range(kpi.rollout_query, began, now, step // 1000, kpi=rollout_of(kpi)).series
-    done.left_out += answer.left_out
-    if answer.warnings:
-        done.warnings[kpi.name] = list(answer.warnings)
-    if not answer.series and not history:
+        asked.append(client.query_range(kpi.rollout_query, began, now, step // 1000, kpi=rollout_of(kpi)))
+    history = [series for one in asked for series in one.series]
+    done.left_out += sum(one.left_out for one in (answer, *asked))
+    warnings = list(dict.fromkeys(text for one in (answer, *asked) for text in one.warnings))
+    if warnings:
+        done.warnings[kpi.name] = warnings
+    if not answer.series and not any(one.kpi == kpi.name for one in history):
         done.empty.append(kpi.name)
+    until = now
+    if any(
+        one.may_be_incomplete for one in asked
+    ):  # what is missing is asked for again, as far as history goes
+        until = max(since, now - max(days, 1) * DAY)
     with ledger.write() as connection:
         if is_another:
             stored.forget_measured(connection, kpi.name)
-        for series in (*history, *rollout):
+        for series in history:
             number = stored.series_id(connection, series.kpi, series.labels)
-            asked = [
-                one for one in series.samples if one.at != now
-            ]  # what holds now is the scrape's, and judged
-            done.samples += stored.add_samples(connection, number, asked, "history")
+            # what holds now is the scrape's, and judged
+            earlier = [one for one in series.samples if one.at != now]
+            done.samples += stored.add_samples(connection, number, earlier, "history")
         found = record_values(connection, kpi, answer.series, now, "scrape", done)
-        remember(connection, f"kpi/{kpi.name}", {"query": kpi.query, "until": now}, now)
+        remember(connection, f"kpi/{kpi.name}", {"query": kpi.query, "until": until}, now)
         mark_stale(connection, [("kpi", kpi.name, f"scrape of {kpi.name}")], now)
     done.milestones += found
-    done.series += len({one.name for one in (*answer.series, *history)})
+    done.series += len({one.name for one in (*answer.series, *history) if one.kpi == kpi.name})
     if look_for_shifts(ledger, settings, kpi, now):
         done.shifts_changed += 1
 
@@ -168,9 +176,14 @@ def rollout_of(kpi: Kpi) -> str:
     return f"{kpi.name}:rollout"
 
 
-def _step_of(days: int) -> int:
-    """Milliseconds between two samples of history: an hour, or more where that were too many."""
-    return max(HOUR, -(-days * DAY // _MOST_HISTORY // HOUR) * HOUR)
+def sampling(kpi: Kpi, days: int) -> int:
+    """Milliseconds between two samples of a KPI's history: an hour, or more where that were too many of ``days``, or where
+    the query looks back farther, so that samples would share what they are made of and could not be told from a slow
+    movement."""
+    from achievement_collector.sources.prometheus.ranges import widest_range
+
+    least = max(HOUR, -(-days * DAY // _MOST_HISTORY // HOUR) * HOUR)
+    return max(least, -(-widest_range(kpi.query) // HOUR) * HOUR)
 
 
 def record_values(
@@ -324,17 +337,27 @@ def record_metrics(
 
 def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) -> list[StoredSeries]:
     """The series in which shifts are looked for: of a counter its increase a day, all of its series together. Samples far
-    closer than usual (a scrape beside the history) make no rate of their own: it would be that of seconds."""
+    closer than usual (a scrape beside the history) make no rate of their own: it would be that of seconds. Nor are samples
+    compared that are closer than the query looks back."""
     found = [
         one
         for one in stored.stored_series(connection, kpi.name, since, stored.MEASURED)
         if one.series.samples
     ]
-    if not kpi.is_counter or not found:
-        return found
-    from achievement_collector.derive.series import rates, well_apart
+    from achievement_collector.derive.series import rates, spacing, well_apart
 
-    totals = well_apart(total_of_counters(found))
+    if not found:
+        return found
+    if not kpi.is_counter:
+        step = sampling(kpi, 1)
+        if step == HOUR:
+            return found
+        return [
+            one._replace(series=replace(one.series, samples=well_apart(one.series.samples, step)))
+            for one in found
+        ]
+    totals = total_of_counters(found)
+    totals = well_apart(totals, spacing([one.at for one in totals]) / 2)
     daily = [Sample(one.at, one.value * 86_400) for one in rates(totals)]
     per_day = tuple(one for one in daily if math.isfinite(one.value))
     return [StoredSeries(found[0].id, Series(kpi.name, {}, per_day))]

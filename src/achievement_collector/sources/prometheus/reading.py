@@ -58,6 +58,11 @@ class Answer:
     left_out: int = 0
     warnings: tuple[str, ...] = ()
 
+    @property
+    def may_be_incomplete(self) -> bool:
+        """Whether a warning is about the answer. Those that begin with "PromQL" are about the query, and stay the same."""
+        return any(not text.startswith("PromQL ") for text in self.warnings)
+
 
 def read_answer(kpi: str, *bodies: Any) -> Answer:
     """The series of ``kpi`` that an answer holds, or that the answers to the parts of one range hold together; ``bodies`` are
