@@ -5,18 +5,21 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from achievement_collector.derive.kpis import KpiShift
 from achievement_collector.derive.quantities import change, difference, quantity
 from achievement_collector.facts.kpis import Direction, Kpi, Sample
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.kpi_terminal import kpi_in_full
+from achievement_collector.services.kpi_series import look_for_shifts
 from achievement_collector.services.kpi_views import list_kpis, show_kpi
-from achievement_collector.services.kpis import look_for_shifts, record_metrics, scrape
+from achievement_collector.services.kpis import record_metrics, scrape
 from achievement_collector.sources.prometheus.ranges import widest_range
 from tests.conftest import scan_into
 from tests.fakes.prometheus import Trouble, matrix
@@ -232,3 +235,105 @@ def test_what_history_leaves_out_is_counted_and_what_it_misses_is_asked_for_agai
         scrape(any_ledger, world.settings, day(62))
     starts = [round(start * 1000 - day(0)) / DAY for start, _ in asked]
     assert starts == [pytest.approx(expected, abs=0.05) for expected in (50, 50, 61)]
+
+
+# --- as time goes on ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [2, 5, 11])
+def test_a_shift_stays_one_as_the_window_moves_over_it(ledger: Ledger, seed: int) -> None:
+    """One step after 100 days, looked at every day until it has left the window."""
+    world = World(ledger)
+    chance = random.Random(seed)
+    begin = day(0) // DAY * DAY
+    samples = [
+        Sample(begin + number * DAY, (100 if number < 100 else 130) + chance.gauss(0, 20))
+        for number in range(240)
+    ]
+    kpi = Kpi("load", "load")
+    seen: list[list[int]] = []
+    with ledger.write() as connection:
+        number = stored.series_id(connection, "load", {})
+        stored.add_samples(connection, number, samples[:100], "history")
+    for sample in samples[100:]:
+        with ledger.write() as connection:
+            stored.add_samples(connection, number, [sample], "history")
+        look_for_shifts(ledger, world.settings, kpi, sample.at + 1)
+        with ledger.read() as connection:
+            seen.append([round((one.at - begin) / DAY) for one in stored.stored_shifts(connection, "load")])
+    about_it = [[one for one in found if one < 140] for found in seen]
+    assert max(len(one) for one in about_it) == 1
+    settled = about_it[45]
+    assert abs(settled[0] - 100) <= 5
+    assert all(one == settled for one in about_it[45:])
+
+
+def shift(at: int, earliest: int, latest: int, difference: float = 5.0) -> KpiShift:
+    return KpiShift(
+        "load",
+        at,
+        earliest,
+        latest,
+        1.0,
+        1.0 + difference,
+        50,
+        50,
+        difference,
+        None,
+        None,
+        None,
+        0.001,
+        "",
+        DAY,
+    )
+
+
+def test_what_is_settled_is_found_again_and_neither_moved_nor_doubled(any_ledger: Ledger) -> None:
+    with any_ledger.write() as connection:
+        number = stored.series_id(connection, "load", {})
+        first = [shift(day(20), day(19), day(21)), shift(day(80), day(79), day(81), -5.0)]
+        assert stored.replace_shifts(connection, number, first, day(100))
+        again = [shift(day(41), day(18), day(44)), shift(day(78), day(77), day(81), -4.0)]
+        assert stored.replace_shifts(connection, number, again, day(101), day(40))
+        near = [shift(day(24), day(24), day(24)), shift(day(52), day(51), day(53))]
+        assert stored.replace_shifts(connection, number, near, day(102), day(40))
+        found = stored.stored_shifts(connection, "load")
+        assert not stored.replace_shifts(connection, number, near, day(103), day(40))
+    assert [(one.at, one.shift.latest) for one in found] == [(day(20), day(21)), (day(52), day(53))]
+
+
+def test_another_query_is_looked_at_as_if_for_the_first_time(ledger: Ledger) -> None:
+    """What was settled was the other's."""
+    fake = Scripted()
+    end = day(100) // DAY * DAY
+
+    def history(form: dict[str, str]) -> Trouble:
+        chance, start, last = random.Random(1), int(float(form["start"])), int(float(form["end"]))
+        step = (end - 60 * DAY) // 1000 if form["query"] == "other" else 0
+        moments = range(start, last + 1, 7200)
+        return Trouble(
+            200,
+            matrix(({}, [(at, str((0.6 if at < step else 0.4) + chance.gauss(0, 0.02))) for at in moments])),
+        )
+
+    fake.query_range = history
+    _answer(fake, 0.4)
+    with serve(fake) as served:
+        world = World(ledger, prometheus_url=served.url, kpis=(LATENCY,))
+        scrape(ledger, world.settings, end)
+        world.settings = replace(world.settings, kpis=(replace(LATENCY, query="other"),))
+        scrape(ledger, world.settings, end + HOUR)
+    with ledger.read() as connection:
+        (one,) = stored.stored_shifts(connection, "latency")
+    assert abs(one.at - (end - 60 * DAY)) < DAY
+
+
+def test_the_shift_of_a_counter_outlives_the_pods_that_counted(ledger: Ledger) -> None:
+    world = World(ledger, kpis=(POSTS,))
+    samples = counting(day(100), 1_200, 2_400)
+    measured(world, POSTS, samples, pod="m")
+    before = [one.id for one in shifts(world)]
+    later = [Sample(one.at + 41 * DAY, one.value) for one in counting(day(100), 2_400, 2_400)]
+    measured(world, POSTS, later, pod="a")
+    assert [one.id for one in shifts(world)] == before
+    assert len(before) == 1

@@ -15,9 +15,10 @@ from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.entities import mark_stale
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.kpi_terminal import kpi_in_full, kpis_table
+from achievement_collector.services.kpi_series import look_for_shifts
 from achievement_collector.services.kpi_statements import track_milestone
 from achievement_collector.services.kpi_views import list_kpis, milestone_data, show_kpi
-from achievement_collector.services.kpis import look_for_shifts, prometheus_status
+from achievement_collector.services.kpis import prometheus_status
 from tests.outside_world import DAY, World, day
 from tests.test_kpis import HIGHER, LATENCY, LOWER, Scripted, _answer, ask, serve, world_with
 

@@ -244,6 +244,13 @@ class KpiShift:
     method: str
     step: int  # milliseconds between two samples
 
+    def is_same(self, other: KpiShift) -> bool:
+        """Whether two findings are of one shift: in one direction, in places that overlap or are closer than two shifts are."""
+        if (self.difference > 0) != (other.difference > 0):
+            return False
+        is_near = abs(self.at - other.at) < _no_two_closer(self.step)
+        return is_near or (other.earliest <= self.latest and self.earliest <= other.latest)
+
     def standing(self, direction: Direction) -> str:
         """better or worse; unclear where the interval of the difference is not known, or not all on one side of 0."""
         if self.low is None or self.high is None:
@@ -255,6 +262,13 @@ class KpiShift:
 def compared_unit(kpi: Kpi) -> str:
     """The unit of the values in which shifts are looked for: of a counter they are its increase a day."""
     return per_day(kpi.unit) if kpi.is_counter else kpi.unit
+
+
+def _no_two_closer(step: int) -> int:
+    """Milliseconds that lie between two lasting shifts at least: as long as a level lasts."""
+    from achievement_collector.derive.shifts import MINIMUM_DURATION, MINIMUM_SEGMENT
+
+    return max(MINIMUM_SEGMENT * step, MINIMUM_DURATION)
 
 
 def shift_in_words(one: KpiShift, kpi: Kpi) -> str:

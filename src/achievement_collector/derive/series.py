@@ -73,6 +73,12 @@ def well_apart(samples: Sequence[Sample], least: float) -> tuple[Sample, ...]:
     return tuple(kept)
 
 
+def first_of_each(samples: Sequence[Sample], width: int) -> tuple[Sample, ...]:
+    """The first sample of each ``width`` ms since 1970, without those that are clearly closer than that to the one before."""
+    firsts = {sample.at // width: sample for sample in reversed(samples)}
+    return well_apart([firsts[number] for number in sorted(firsts)], 0.9 * width)
+
+
 def daily(samples: Iterable[Sample]) -> tuple[Sample, ...]:
     """The median of each UTC day that has samples, at the day's first sample."""
     return tuple(Sample(point.first_at, point.value) for point in _binned(samples, DAY))

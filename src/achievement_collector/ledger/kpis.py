@@ -187,39 +187,30 @@ def stored_shifts(connection: Connection, kpi: str | None = None) -> list[Stored
 
 
 def replace_shifts(
-    connection: Connection, series: int, found: Sequence[KpiShift], now: int, frozen_until: int = 0
+    connection: Connection, series: int, found: Sequence[KpiShift], now: int, open_since: int = 0
 ) -> bool:
-    """Stores the shifts of a series as they are found now; whether anything changed. One that overlaps an earlier one keeps
-    the moment that names it; one that is no longer found is taken away. What lies before ``frozen_until`` stays as it is:
-    there the samples that it was found in are no longer looked at."""
+    """Stores the shifts of a series as they are found now; whether anything changed. One that is the same as an earlier one
+    keeps the moment that names it; one that is no longer found is taken away. What lies before ``open_since`` stays as it
+    is: nothing is added to it, and what is found again of it is no other."""
     table = kpi_shifts.c
-    inside = sa.and_(table.series_id == series, table.at >= frozen_until)
-    known = {row.at: row for row in connection.execute(sa.select(kpi_shifts).where(inside))}
-    rows: dict[int, str] = {}
-    free = {at: KpiShift(**json.loads(row.body)) for at, row in known.items()}
+    rows = connection.execute(sa.select(kpi_shifts).where(table.series_id == series)).all()
+    left = {row.at: KpiShift(**json.loads(row.body)) for row in rows}
+    bodies: dict[int, str] = {}
     for one in found:
-        at = next(
-            (
-                at
-                for at, before in sorted(free.items(), key=lambda item: abs(item[0] - one.at))
-                if before.earliest <= one.latest
-                and one.earliest <= before.latest
-                and (before.difference > 0) == (one.difference > 0)
-            ),
-            one.at,
-        )
-        if at < frozen_until:
-            continue
-        free.pop(at, None)
-        rows[at] = json.dumps({**asdict(one), "at": at}, ensure_ascii=False)
-    if rows == {at: row.body for at, row in known.items()}:
+        same = [at for at, before in left.items() if one.is_same(before)]
+        at = min(same, key=lambda at: abs(at - one.at), default=one.at)
+        left.pop(at, None)
+        if at >= open_since:
+            bodies[at] = json.dumps({**asdict(one), "at": at}, ensure_ascii=False)
+    known = {row.at: row for row in rows if row.at >= open_since}
+    if bodies == {at: row.body for at, row in known.items()}:
         return False
-    found_before = {at: row.found for at, row in known.items()}
-    connection.execute(sa.delete(kpi_shifts).where(inside))
-    for at, body in rows.items():
-        connection.execute(
-            sa.insert(kpi_shifts).values(series_id=series, at=at, body=body, found=found_before.get(at, now))
-        )
+    connection.execute(
+        sa.delete(kpi_shifts).where(sa.and_(table.series_id == series, table.at >= open_since))
+    )
+    for at, body in bodies.items():
+        seen = known[at].found if at in known else now
+        connection.execute(sa.insert(kpi_shifts).values(series_id=series, at=at, body=body, found=seen))
     return True
 
 

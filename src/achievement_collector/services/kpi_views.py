@@ -18,14 +18,8 @@ from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.kpis import StoredSeries, StoredShift
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.kpi_conclusions import attribution_of, deployments_between
-from achievement_collector.services.kpis import (
-    DAY,
-    HOUR,
-    compared_series,
-    configured_kpi,
-    last_measured,
-    sampling,
-)
+from achievement_collector.services.kpi_series import DAY, HOUR, compared_series, sampling
+from achievement_collector.services.kpis import configured_kpi, last_measured
 
 if TYPE_CHECKING:
     from achievement_collector.derive.thresholds import DynamicThreshold
@@ -112,7 +106,7 @@ def _usual_since(one: StoredSeries, kpi: Kpi, shifts: Sequence[StoredShift]) -> 
 
 def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
     """A KPI with everything that is known of it. Raises :class:`NotFoundError`."""
-    from achievement_collector.services.kpis import shifts_of
+    from achievement_collector.services.kpi_series import shifts_of
 
     with ledger.read() as connection:
         kpi = configured_kpi(settings, connection, name)

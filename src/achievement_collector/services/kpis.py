@@ -2,37 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import pairwise
-from statistics import median
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.attribution import ROLL_OUT
-from achievement_collector.derive.kpis import Judged, KpiShift, Milestone, judge_milestone
+from achievement_collector.derive.kpis import Judged, Milestone, judge_milestone
 from achievement_collector.errors import CollectorError, ConfigurationError, NotFoundError
 from achievement_collector.facts.kpis import Direction, Kpi, Sample, Series
 from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.entities import cursor, cursors_like, mark_stale, remember, take_in
-from achievement_collector.ledger.kpis import StoredSeries
 from achievement_collector.ledger.outcomes import SCRAPES
 from achievement_collector.ledger.store import Ledger
+from achievement_collector.services.kpi_series import (
+    DAY,
+    HOUR,
+    forget_what_is_settled,
+    look_for_shifts,
+    sampling,
+    total_of_counters,
+)
 from achievement_collector.services.live import note_changes
 
 if TYPE_CHECKING:
-    from achievement_collector.derive.shifts import Found
     from achievement_collector.sources.prometheus.client import PrometheusClient
     from achievement_collector.sources.prometheus.reading import Answer
 
-HOUR = 3_600_000
-DAY = 24 * HOUR
-
-_MOST_HISTORY = 2_200  # samples that the first scrape asks for, of each series
-_FROZEN = 14 * DAY  # at the old end of what is compared, where shifts come and go with the window's end
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -157,6 +155,7 @@ def _scrape_one(
     with ledger.write() as connection:
         if is_another:
             stored.forget_measured(connection, kpi.name)
+            forget_what_is_settled(connection, kpi.name, now)
         for series in history:
             number = stored.series_id(connection, series.kpi, series.labels)
             # what holds now is the scrape's, and judged
@@ -174,16 +173,6 @@ def _scrape_one(
 def rollout_of(kpi: Kpi) -> str:
     """The name under which the series of single versions are kept."""
     return f"{kpi.name}:rollout"
-
-
-def sampling(kpi: Kpi, days: int) -> int:
-    """Milliseconds between two samples of a KPI's history: an hour, or more where that were too many of ``days``, or where
-    the query looks back farther, so that samples would share what they are made of and could not be told from a slow
-    movement."""
-    from achievement_collector.sources.prometheus.ranges import widest_range
-
-    least = max(HOUR, -(-days * DAY // _MOST_HISTORY // HOUR) * HOUR)
-    return max(least, -(-widest_range(kpi.query) // HOUR) * HOUR)
 
 
 def record_values(
@@ -289,27 +278,6 @@ def judged(
     )  # fmt: skip
 
 
-def total_of_counters(found: Sequence[StoredSeries]) -> tuple[Sample, ...]:
-    """The sum of counters, each made whole across its restarts first. One that is no longer there keeps what it counted; of
-    one that came after the first moment only the increase since it was seen first counts, as in Prometheus' ``increase``:
-    when it counted what it shows is not known."""
-    from achievement_collector.derive.series import without_resets
-
-    whole = [dict(without_resets(one.series.samples)) for one in found if one.series.samples]
-    last = [0.0] * len(whole)
-    totals: list[Sample] = []
-    moments = sorted({at for one in whole for at in one})
-    shown_first = [0.0 if moments[0] in one else next(iter(one.values())) for one in whole]
-    for at in moments:
-        for number, one in enumerate(whole):
-            if at in one:
-                last[number] = one[at] - shown_first[number]
-        total = sum(last)
-        if math.isfinite(total):
-            totals.append(Sample(at, total))
-    return tuple(totals)
-
-
 def record_metrics(
     ledger: Ledger, settings: Settings, told: Sequence[tuple[str, Mapping[str, str], float]], now: int
 ) -> Scraped:
@@ -330,75 +298,6 @@ def record_metrics(
         done.series += len(found)
         done.shifts_changed += look_for_shifts(ledger, settings, kpi, now)
     return done
-
-
-# --- shifts ------------------------------------------------------------------------------------------
-
-
-def compared_series(connection: Connection, kpi: Kpi, since: int | None = None) -> list[StoredSeries]:
-    """The series in which shifts are looked for: of a counter its increase a day, all of its series together. Samples far
-    closer than usual (a scrape beside the history) make no rate of their own: it would be that of seconds. Nor are samples
-    compared that are closer than the query looks back."""
-    found = [
-        one
-        for one in stored.stored_series(connection, kpi.name, since, stored.MEASURED)
-        if one.series.samples
-    ]
-    from achievement_collector.derive.series import rates, spacing, well_apart
-
-    if not found:
-        return found
-    if not kpi.is_counter:
-        step = sampling(kpi, 1)
-        if step == HOUR:
-            return found
-        return [
-            one._replace(series=replace(one.series, samples=well_apart(one.series.samples, step)))
-            for one in found
-        ]
-    totals = total_of_counters(found)
-    totals = well_apart(totals, spacing([one.at for one in totals]) / 2)
-    daily = [Sample(one.at, one.value * 86_400) for one in rates(totals)]
-    per_day = tuple(one for one in daily if math.isfinite(one.value))
-    return [StoredSeries(found[0].id, Series(kpi.name, {}, per_day))]
-
-
-def look_for_shifts(ledger: Ledger, settings: Settings, kpi: Kpi, now: int) -> bool:
-    """Finds the shifts of a KPI's series anew; whether they are others than before."""
-    since = now - max(settings.kpi_history_days, 90) * DAY
-    changed = False
-    with ledger.read() as connection:
-        found = compared_series(connection, kpi, since)
-    for one in found:
-        shifts = shifts_of(one.series)[1]
-        with ledger.write() as connection:
-            changed |= stored.replace_shifts(connection, one.id, shifts, now, since + _FROZEN)
-    if changed:
-        with ledger.write() as connection:
-            mark_stale(connection, [("kpi", kpi.name, f"shifts of {kpi.name}")], now)
-    return changed
-
-
-def shifts_of(series: Series) -> tuple[Found, list[KpiShift]]:
-    """What is found in a series, and its shifts in the form they are kept in."""
-    from achievement_collector.derive.shifts import find_shifts
-
-    found = find_shifts(series.samples)
-    step = _spacing(series.samples)
-    return found, [
-        KpiShift(
-            series.name, one.at, one.interval[0], one.interval[1], one.before.median, one.after.median, one.before.n,
-            one.after.n, one.difference, one.difference_interval[0] if one.difference_interval else None,
-            one.difference_interval[1] if one.difference_interval else None, one.relative, one.p_value, one.method, step,
-        )
-        for one in found.shifts
-    ]  # fmt: skip
-
-
-def _spacing(samples: Sequence[Sample]) -> int:
-    if len(samples) < 2:
-        return HOUR
-    return round(median(b.at - a.at for a, b in pairwise(samples)))
 
 
 # --- the state of it ---------------------------------------------------------------------------------
