@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from achievement_collector.derive.quantities import change, share
+from achievement_collector.derive.quantities import change, is_money, quantity, share
 from achievement_collector.facts.kpis import Direction
 
 METRICS = (
@@ -16,6 +16,24 @@ METRICS = (
     "user_satisfaction_increase",
     "time_to_market_reduction",
 )
+_MONEY = ("revenue_impact", "cost_savings")
+"""The metrics whose value is a sum of money, or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What a shift is worth in money, where somebody said what a unit is worth; ``unit`` is the currency, ``inputs`` are
+    (name, value) of what the formula takes."""
+
+    amount: float
+    unit: str
+    formula: str
+    inputs: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def in_words(self) -> str:
+        """The formula with what it takes."""
+        return "; ".join((self.formula, *(f"{name} {value}" for name, value in self.inputs)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +62,7 @@ class MeasuredShift:
     through: tuple[str, ...]
     pulls: tuple[str, ...]
     rivals: int
-    worth: str = ""  # what it is worth in money, where somebody said what a unit is worth
+    worth: Worth | None = None
 
     @property
     def wording_in_words(self) -> str:
@@ -91,16 +109,19 @@ def _metric(name: str, shifts: Sequence[MeasuredShift]) -> dict[str, Any]:
             f"{mine[-1].title} moved, but the interval of its difference includes none at all"
         )
     last = clear[-1]
-    told = {
-        "value": last.direction.gain(0.0, last.difference),
-        "unit": last.unit,
-        "relative": last.relative,
-        "text": _in_words(last),
-        "kind": "derived" if last.worth else "measured",
-        "basis": f"{'derived, ' if last.worth else ''}measured: {last.series}; {last.wording_in_words}",
-        "kpi": last.kpi,
-        "achievement": last.achievement,
-    }
+    told: dict[str, Any] = {
+        "value": last.direction.gain(0.0, last.difference), "unit": last.unit, "relative": last.relative,
+        "text": _in_words(last), "kind": "measured", "basis": f"measured: {last.series}; {last.wording_in_words}",
+        "kpi": last.kpi, "achievement": last.achievement,
+    }  # fmt: skip
+    if name in _MONEY and last.worth is not None:
+        told |= {
+            "value": last.worth.amount, "unit": last.worth.unit, "kind": "derived", "formula": last.worth.formula,
+            "inputs": [list(one) for one in last.worth.inputs], "basis": f"derived: {last.worth.in_words}; {told['basis']}",
+            "text": f"{quantity(last.worth.amount, last.worth.unit)} ({told['text']})",
+        }  # fmt: skip
+    elif name in _MONEY and not is_money(last.unit):
+        return _not_measured(f"{last.title} moved, and nobody said what it is worth in money")
     if len(mine) > 1:
         told["others"] = [_in_words(one) for one in mine if one is not last]
     return told
@@ -134,7 +155,7 @@ def _in_words(one: MeasuredShift) -> str:
     told += f", n={one.n[0]} and {one.n[1]}"
     if one.standing != "better":
         told += f", {'worse' if one.standing == 'worse' else 'not clearly better'}"
-    return f"{one.worth} ({told})" if one.worth else told
+    return told
 
 
 def _not_measured(reason: str) -> dict[str, Any]:

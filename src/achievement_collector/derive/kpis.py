@@ -207,10 +207,12 @@ def _worth(
         return {"kind": "stated" if is_stated else "measured", "text": told, "source": source}
     counted = counted_a_day(unit)
     one = (unit if counted is None else counted) or "unit"
-    worth = quantity(gain * money_per_unit, currency if counted is None else per_day(currency))
+    money = currency if counted is None else per_day(currency)
     return {
         "kind": "derived",
-        "text": f"{worth}: {told}, at {quantity(money_per_unit, currency)} per {one}",
+        "amount": gain * money_per_unit,
+        "unit": money,
+        "text": f"{quantity(gain * money_per_unit, money)}: {told}, at {quantity(money_per_unit, currency)} per {one}",
         "formula": "the difference x what one unit is worth",
         "inputs": [
             ["before", quantity(before, unit)],

@@ -65,6 +65,12 @@ def counted_a_day(unit: str) -> str | None:
     return unit.removesuffix(PER_DAY).rstrip()
 
 
+def is_money(unit: str) -> bool:
+    """Whether a unit is a currency, or one a day."""
+    counted = counted_a_day(unit)
+    return (unit if counted is None else counted) in _CURRENCIES
+
+
 def difference(value: float, unit: str) -> str:
     """A difference with its sign: ``-210 ms``; that of two shares in points, ``+1.72 points``."""
     counted = counted_a_day(unit)

@@ -10,7 +10,7 @@ from sqlalchemy.engine import Connection
 
 from achievement_collector.config import Settings
 from achievement_collector.derive.conclusions import AchievementKind
-from achievement_collector.derive.epic_outcomes import MeasuredShift
+from achievement_collector.derive.epic_outcomes import MeasuredShift, Worth
 from achievement_collector.facts.kpis import Direction
 from achievement_collector.facts.observations import Kind
 from achievement_collector.ledger import epics as ledger_epics
@@ -183,7 +183,6 @@ def measured_shifts(
         through = [rivals[number] for number, inside in mine.items() if inside]
         if not through:
             continue
-        value = one.detail.get("value") or {}
         interval = told["interval"]
         shifts.append(
             MeasuredShift(
@@ -194,10 +193,17 @@ def measured_shifts(
                 tuple(_named(rival) for rival in through),
                 tuple(sorted({pull for inside in mine.values() for pull in inside})),
                 len(rivals) - len(through) + told["attribution"].get("not_listed", 0),
-                value["text"].partition(":")[0] if value.get("kind") == "derived" else "",
+                _worth(one.detail.get("value") or {}),
             )
         )  # fmt: skip
     return tuple(shifts)
+
+
+def _worth(value: Mapping[str, Any]) -> Worth | None:
+    if value.get("amount") is None:
+        return None
+    inputs = tuple((str(name), str(told)) for name, told in value["inputs"])
+    return Worth(value["amount"], value["unit"], value["formula"], inputs)
 
 
 def _named(rival: Mapping[str, Any]) -> str:
