@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from achievement_collector.derive.conclusions import MeasuredSeries
 from achievement_collector.present.kpi_charts import KpiChart, described, figure, legend, printed
+from achievement_collector.present.view import measured_section
 
 DAY = 86_400_000
 HOUR = 3_600_000
@@ -84,6 +86,19 @@ def test_the_description_says_what_the_picture_shows() -> None:
     assert [root[0].tag, root[1].tag] == [f"{SVG}title", f"{SVG}desc"]
     assert root[1].text == described(shifted())
     assert root.get("role") == "img"
+
+
+def test_what_is_not_as_it_was_recorded_says_so() -> None:
+    as_recorded = MeasuredSeries("Latency", "latency", "s", tuple(series(1.0, 2.0, 3.0)))
+    binned = replace(as_recorded, drawn_as="800 medians of 3 hours, of 2,160 samples")
+    section = measured_section([as_recorded])
+    assert section is not None
+    assert "The series as they were recorded" in section.note
+    section = measured_section([as_recorded, binned])
+    assert section is not None
+    assert "as they were recorded" not in section.note
+    assert "Latency is drawn as 800 medians of 3 hours, of 2,160 samples." in section.note
+    assert "3 values (800 medians of 3 hours, of 2,160 samples) from" in described(section.charts[1])
 
 
 def test_medians_are_steps_that_meet_at_the_change() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ def test_exports_draw_the_series_with_its_change_and_its_deployments(
     assert [one["kind"] for one in data["deployments"]] == ["deployment"]
     assert data["series"][0]["name"] == "latency"
     assert len(data["series"][0]["points"]) > 100
+    assert re.fullmatch(r"\d+ medians of 2 hours, of \d+ samples", data["series"][0]["drawn_as"])
+    assert data["series"][0]["drawn_as"] in page
     epic = export_epic(
         ledger, "E5.1", now, persona="investor", format="html", settings=world.settings
     ).decode()

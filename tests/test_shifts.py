@@ -154,6 +154,15 @@ def test_too_few_samples_are_no_answer_but_how_many_are_needed() -> None:
     assert find_shifts(days(stepped(60, {30: 9}), HOUR), minimum_duration=0).state is State.FOUND
 
 
+def test_of_a_few_samples_nobody_knows_how_far_apart_they_lie() -> None:
+    for samples in ([], [Sample(0, 1.0)], [Sample(0, 1.0), Sample(5, 2.0)]):
+        found = find_shifts(samples)
+        assert found.told == f"{len(samples)} samples; 21 are needed over at least 3 days"
+        assert found.needed == 21
+    close = find_shifts([Sample(at, 1.0) for at in range(15)])
+    assert close.told == "15 samples; 21 are needed over at least 3 days"
+
+
 def test_a_constant_series_is_constant() -> None:
     assert (
         find_shifts([Sample(index, 5.0) for index in range(30)], minimum_duration=0).state is State.CONSTANT

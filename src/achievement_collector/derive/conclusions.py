@@ -221,7 +221,8 @@ class RepositoryInRecord(NamedTuple):
 class MeasuredSeries:
     """A series of a KPI as it is drawn. ``points``, ``change_points`` and ``deployments`` begin with a moment in milliseconds
     since 1970; ``usual`` is the range in which values usually lie, None where too few are known; the medians are those of
-    both sides of the last change."""
+    both sides of the last change. ``drawn_as`` says what the points are made of where they are not the samples themselves
+    (``720 medians of 3 hours, of 2,160 samples``)."""
 
     title: str
     name: str
@@ -233,6 +234,7 @@ class MeasuredSeries:
     deployments: tuple[tuple[int, str], ...] = ()
     before_median: float | None = None
     after_median: float | None = None
+    drawn_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,9 +162,11 @@ def find_shifts(
     needed = 3 * minimum
     if used < needed:
         counted = f"{used} samples" if used == n else f"{n} samples, in {used} bins of {in_words(apart)}"
-        told = f"{counted}; {needed} are needed" + (
-            f" ({in_words(3 * minimum_duration)})" if minimum > minimum_segment else ""
-        )
+        if used < minimum_segment or needed > MOST:  # too few, or too close to each other, to count on
+            needed, span = 3 * minimum_segment, f" over at least {in_words(3 * minimum_duration)}"
+        else:
+            span = f" ({in_words(3 * minimum_duration)})" if minimum > minimum_segment else ""
+        told = f"{counted}; {needed:,} are needed{span}"
         return Found(State.NOT_ENOUGH, told, (), n, used, needed)
     if not all(abs(sample.value) < GREATEST for sample in samples):
         return Found(State.NOT_ENOUGH, f"values beyond {GREATEST:g} cannot be compared", (), n, used, needed)

@@ -37,7 +37,8 @@ class KpiChart:
 
     ``usual`` is the range in which values usually lie; ``change_points`` and ``deployments`` are (moment, what it was);
     ``before_median`` holds from the change before the last one up to the last one, ``after_median`` from there on; without a
-    change ``before_median`` is that of all points. Values that are no numbers are left out.
+    change ``before_median`` is that of all points; ``drawn_as`` says what the points are made of, where they are not what was
+    recorded. Values that are no numbers are left out.
     """
 
     title: str
@@ -49,6 +50,7 @@ class KpiChart:
     deployments: Sequence[tuple[int, str]] = ()
     before_median: float | None = None
     after_median: float | None = None
+    drawn_as: str = ""
 
 
 class LegendEntry(NamedTuple):
@@ -132,8 +134,9 @@ def described(chart: KpiChart) -> str:
         return "No values were recorded."
     scale = _Scale.of(chart)
     low, high = min(value for _, value in points), max(value for _, value in points)
+    made_of = f" ({_clean(chart.drawn_as)})" if chart.drawn_as else ""
     told = [
-        f"{len(points):,} values from {_moment(points[0][0])} to {_moment(points[-1][0])}, "
+        f"{len(points):,} values{made_of} from {_moment(points[0][0])} to {_moment(points[-1][0])}, "
         f"between {scale.exact(low)} and {scale.exact(high)}"
     ]
     if chart.target is not None:

@@ -282,12 +282,15 @@ def _measured(record: Record, persona: Persona) -> Section | None:
 
 def measured_section(found: Sequence[MeasuredSeries]) -> Section | None:
     """Charts of series; None where there is none."""
-    note = "The series as they were recorded, in UTC. That a deployment came at the time of a change does not make it the cause."
+    drawn = [f"{one_line(one.title)} is drawn as {one_line(one.drawn_as)}." for one in found if one.drawn_as]
+    what = " ".join(["Times are UTC.", *drawn] if drawn else ["The series as they were recorded, in UTC."])
+    note = f"{what} That a deployment came at the time of a change does not make it the cause."
     charts = tuple(
         KpiChart(
             f"{one_line(one.title)} ({one_line(one.name)})", one_line(one.unit), one.points, one.target, one.usual,
             tuple((at, one_line(text)) for at, text in one.change_points),
             tuple((at, one_line(text)) for at, text in one.deployments), one.before_median, one.after_median,
+            one_line(one.drawn_as),
         )
         for one in found
     )  # fmt: skip

@@ -132,6 +132,7 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
                 "every": in_words(sampling(kpi, 1)) if kpi.query and not kpi.is_counter and sampling(kpi, 1) > HOUR else None,
                 "unit": compared_unit(kpi), "state": str(found.state), "told": found.told,
                 "dynamic_threshold": _threshold(one, kpi, shifts),
+                "drawn_as": _drawn_as(kpi, one.series.samples),
                 "points": [[at, value] for at, value in _thinned(one.series.samples)],
             }
         )  # fmt: skip
@@ -154,6 +155,15 @@ def show_kpi(ledger: Ledger, settings: Settings, name: str) -> dict[str, Any]:
 def _thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
     """Few enough to be drawn: medians of equal times where there are many."""
     return [Sample(one.first_at, one.value) for one in points(samples, _MOST_POINTS)[0]]
+
+
+def _drawn_as(kpi: Kpi, samples: Sequence[Sample]) -> str:
+    """What the points are made of that are drawn of these samples; empty where they are the samples themselves."""
+    found, width = points(samples, _MOST_POINTS)
+    what = f"{len(samples):,} {'increases from sample to sample' if kpi.is_counter else 'samples'}"
+    if len(found) == len(samples):
+        return what if kpi.is_counter else ""
+    return f"{len(found):,} medians of {in_words(width)}, of {what}"
 
 
 def shift_data(one: KpiShift, kpi: Kpi, attribution: Mapping[str, Any]) -> dict[str, Any]:
@@ -213,7 +223,7 @@ def _measured(connection: Connection, settings: Settings, kpi: Kpi, one: StoredS
         kpi.title or kpi.name, one.series.name, compared_unit(kpi), tuple((at, value) for at, value in _thinned(samples)),
         None if kpi.is_counter else kpi.target, _usual_since(one, kpi, known).usual,
         tuple((shift.at, shift_in_words(shift, kpi)) for shift in shifts), tuple(near[:40]),
-        last.before if last else None, last.after if last else None,
+        last.before if last else None, last.after if last else None, _drawn_as(kpi, samples),
     )  # fmt: skip
 
 
