@@ -93,21 +93,23 @@ def look_for_shifts(ledger: Ledger, settings: Settings, kpi: Kpi, now: int) -> b
     less and less lies before a shift, until it cannot be found again.
     """
     window = max(settings.kpi_history_days, 90) * DAY
-    since, half = now - window, now - window // 2
+    since, half = now - window, (now - window // 2) // DAY * DAY
     changed = False
     with ledger.read() as connection:
         found = compared_series(connection, kpi, since)
-        settled: dict[str, int] = cursor(connection, _settled(kpi.name)) or {}
+        before: dict[str, int] = cursor(connection, _settled(kpi.name)) or {}
+    settled = dict(before)
     for one in found:
         shifts = shifts_of(one.series)[1]
         open_since = max(since + _EDGE, settled.get(str(one.id), 0))
         with ledger.write() as connection:
             changed |= stored.replace_shifts(connection, one.id, shifts, now, open_since)
         settled[str(one.id)] = max(half, settled.get(str(one.id), 0))
-    with ledger.write() as connection:
-        remember(connection, _settled(kpi.name), settled, now)
-        if changed:
-            mark_stale(connection, [("kpi", kpi.name, f"shifts of {kpi.name}")], now)
+    if changed or settled != before:
+        with ledger.write() as connection:
+            remember(connection, _settled(kpi.name), settled, now)
+            if changed:
+                mark_stale(connection, [("kpi", kpi.name, f"shifts of {kpi.name}")], now)
     return changed
 
 
