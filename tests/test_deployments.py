@@ -834,13 +834,23 @@ def test_a_deployment_that_is_inactive_ended_as_it_did(ledger: Ledger) -> None:
         *event(2, "success", "2024-11-20T09:05:00Z"), *event(2, "inactive", "2024-11-20T10:00:00Z"),
         *event(3, "inactive", "2024-11-20T10:00:00Z"), *event(4, "error", "2024-11-20T09:05:00Z"),
         *event(5, "in_progress", "2024-11-20T09:05:00Z"), *event(5, "inactive", "2024-11-20T10:00:00Z"),
+        *event(6, "in_progress", "2024-11-20T09:05:00Z"), *event(6, "failure", "2024-11-20T09:05:00Z"),
+        *event(7, "failure", "2024-11-20T09:05:00Z"), *event(7, "in_progress", "2024-11-20T09:06:00Z"),
     ]  # fmt: skip
     with ledger.write() as connection:
         take_in(connection, stream[::-1], LATER)
     with ledger.read() as connection:
         found = recorded_deployments(connection, ROCKET).deployments
-    assert [one.state for one in found] == ["failure", "inactive", "unknown", "error", "unknown"]
-    assert [one.is_success for one in found] == [False, True, False, False, False]
+    assert [one.state for one in found] == [
+        "failure",
+        "inactive",
+        "unknown",
+        "error",
+        "unknown",
+        "failure",
+        "in_progress",
+    ]
+    assert [one.is_success for one in found] == [False, True, False, False, False, False, False]
     assert found[0].finished == found[1].finished
 
 

@@ -18,7 +18,7 @@ from achievement_collector.ledger import kpis as stored
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.present.kpi_terminal import kpi_in_full
 from achievement_collector.services.kpi_series import look_for_shifts
-from achievement_collector.services.kpi_views import list_kpis, show_kpi
+from achievement_collector.services.kpi_views import list_kpis, measured_series, show_kpi
 from achievement_collector.services.kpis import record_metrics, scrape
 from achievement_collector.sources.prometheus.ranges import widest_range
 from tests.conftest import scan_into
@@ -337,3 +337,31 @@ def test_the_shift_of_a_counter_outlives_the_pods_that_counted(ledger: Ledger) -
     measured(world, POSTS, later, pod="a")
     assert [one.id for one in shifts(world)] == before
     assert len(before) == 1
+
+
+def test_a_deployment_whose_end_nobody_told_is_a_rival(ledger: Ledger) -> None:
+    world = World(ledger, kpis=(LATENCY,))
+    at = day(100)
+    world.hear(
+        told("1.1", at - HOUR, "a" * 40, version="1.1"),
+        told("1.2", at, "b" * 40, state="in_progress", finished=None, version="1.2"),
+    )
+    measured(world, LATENCY, around(at, 0.62, 0.41, 0.02))
+    (one,) = shifts(world)
+    assert "coincided with 2 deployments" in one.description
+    assert "the deployment (no end of it is known) of 1.2" in one.description
+
+
+def test_a_chart_says_how_many_deployments_it_leaves_out(ledger: Ledger) -> None:
+    world = World(ledger, kpis=(LATENCY,))
+    at = day(100)
+    world.hear(
+        *(told(f"1.{number}", at + number * 60_000, "a" * 40, version=f"1.{number}") for number in range(50))
+    )
+    measured(world, LATENCY, around(at, 0.62, 0.41, 0.02))
+    (drawn,) = measured_series(ledger, world.settings, ["latency"])
+    assert len(drawn.deployments) == 40
+    assert drawn.deployments[-1][1].endswith("to production; 10 later ones near a change are not marked")
+    (one,) = shifts(world)
+    assert "coincided with 50 deployments" in one.description
+    assert any("30 more coincided with it, not listed here" in item.label for item in one.evidence)

@@ -21,7 +21,7 @@ from achievement_collector.ledger.selection import credits_of
 from achievement_collector.services.kpis import configured_kpi, rollout_of
 
 _MOST_LISTED = 200  # changes that are kept with a shift, the newest; all of them count
-_ENDED = ("success", "inactive", "rolled_back", "failure", "error", UNKNOWN)
+_RAN = ("success", "inactive", "rolled_back", "failure", "error", "in_progress", UNKNOWN)
 
 
 def conclude_kpi(connection: Connection, settings: Settings, name: str) -> list[str]:
@@ -78,14 +78,15 @@ def deployments_between(
     environments: Collection[str],
     places: Collection[str] = (),
 ) -> list[Rival]:
-    """The deployments that ended between two moments (milliseconds), failed ones too, in time's order."""
+    """The deployments that ended between two moments (milliseconds), failed ones too, or began and no end of them is known; in
+    time's order."""
     names = {one.casefold() for one in environments}
     inside = [
         one
         for one in recorded_deployments(connection).deployments
         if one.at is not None
         and since <= one.at <= until
-        and one.state in _ENDED
+        and one.state in _RAN
         and one.environment.casefold() in names
         and (not places or one.repository in places)
     ]
@@ -110,6 +111,7 @@ def _title(one: Deployment) -> str:
         "failure": "failed deployment",
         "error": "failed deployment",
         "rolled_back": "deployment (rolled back later)",
+        "in_progress": "deployment (no end of it is known)",
     }
     told = how.get(one.state, "deployment")
     return f"the {told} of {what + ' of ' if what else ''}{one.repository.partition('/')[2]} to {one.environment}"

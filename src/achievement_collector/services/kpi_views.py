@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from achievement_collector.derive.thresholds import DynamicThreshold
 
 _MOST_POINTS = 800
+_MOST_MARKED = 40  # deployments in a chart
 WEEK = 7 * DAY
 
 
@@ -222,9 +223,18 @@ def _measured(connection: Connection, settings: Settings, kpi: Kpi, one: StoredS
     return MeasuredSeries(
         kpi.title or kpi.name, one.series.name, compared_unit(kpi), tuple((at, value) for at, value in _thinned(samples)),
         None if kpi.is_counter else kpi.target, _usual_since(one, kpi, known).usual,
-        tuple((shift.at, shift_in_words(shift, kpi)) for shift in shifts), tuple(near[:40]),
+        tuple((shift.at, shift_in_words(shift, kpi)) for shift in shifts), _marked(near),
         last.before if last else None, last.after if last else None, _drawn_as(kpi, samples),
     )  # fmt: skip
+
+
+def _marked(near: Sequence[tuple[int, str]]) -> tuple[tuple[int, str], ...]:
+    """The deployments that are marked in a chart; the last of them says how many are not."""
+    shown, more = list(near[:_MOST_MARKED]), len(near) - _MOST_MARKED
+    if more > 0:
+        at, title = shown[-1]
+        shown[-1] = (at, f"{title}; {more:,} later ones near a change are not marked")
+    return tuple(shown)
 
 
 def measured_series(

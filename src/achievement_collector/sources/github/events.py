@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from achievement_collector.facts.deployments import REPLACED
+from achievement_collector.facts.deployments import REPLACED, register_of
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.sources.bodies import Body, present
 from achievement_collector.sources.relevance import NotRelevant, NotUnderstood
@@ -386,11 +386,12 @@ def _deployment_status(body: Body, received: int) -> Iterator[Observation]:
     yield seen
     at = status.moment("created_at") or status.moment("updated_at") or received
     state = status.text("state", 40)
-    url = status.text("target_url", 500) or status.text("log_url", 500) or None
-    # that another one took its place says nothing of how it ended, or of where its log is
-    fields: dict[str, Any] = (
-        {REPLACED: True} if state == "inactive" else present(state=state or None, url=url)
-    )
+    fields: dict[str, Any] = {}
+    if state == "inactive":  # another one took its place; how it ended and where its log is stay as they are
+        fields[REPLACED] = True
+    elif state:
+        url = status.text("target_url", 500) or status.text("log_url", 500) or None
+        fields = present(url=url) | {register_of(state, is_dated=True): state}
     if state in ("success", "failure", "error"):
         fields["finished"] = at
     elif state == "in_progress":
