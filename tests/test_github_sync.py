@@ -717,7 +717,9 @@ def test_a_token_that_cannot_be_one_is_refused_without_being_shown() -> None:
     assert "ghp_" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["rocket", "acme/", "a/b/c", "acme/rocket?x=1", "../x y", "../..", "acme/.."])
+@pytest.mark.parametrize(
+    "name", ["rocket", "acme/", "a/b/c", "acme/rocket?x=1", "../x y", "../..", "acme/.."]
+)
 def test_a_name_that_is_no_repository_is_refused(ledger: Ledger, client: GitHubClient, name: str) -> None:
     with pytest.raises(ConfigurationError, match="owner/name"):
         sync(ledger, client, name)

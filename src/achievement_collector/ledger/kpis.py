@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from achievement_collector.derive.kpis import KpiShift, Milestone
 from achievement_collector.facts.kpis import Direction, Sample, Series
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger.entities import things
+from achievement_collector.ledger.rows import insert_into
 from achievement_collector.ledger.tables import kpi_samples, kpi_series, kpi_shifts
 
 MEASURED = ("scrape", "history")
@@ -49,7 +49,7 @@ def series_id(connection: Connection, kpi: str, labels: Mapping[str, str]) -> in
     """The id of a series, which is made where it is not there. Its row is locked until the transaction ends, so that two
     processes record one after the other."""
     text = json.dumps(dict(sorted(labels.items())), ensure_ascii=False)
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(kpi_series)
+    insert = insert_into(connection, kpi_series)
     connection.execute(
         insert.values(kpi=kpi, labels=text).on_conflict_do_nothing(index_elements=["kpi", "labels"])
     )
@@ -62,7 +62,7 @@ def series_id(connection: Connection, kpi: str, labels: Mapping[str, str]) -> in
 def add_samples(connection: Connection, series: int, samples: Iterable[Sample], origin: str) -> int:
     """Stores what is not there yet and gives the number of new ones: what was recorded stays as it was."""
     before = _count(connection, series)
-    insert = (postgresql if connection.dialect.name == "postgresql" else sqlite).insert(kpi_samples)
+    insert = insert_into(connection, kpi_samples)
     rows = [{"series_id": series, "at": one.at, "value": one.value, "origin": origin} for one in samples]
     for start in range(0, len(rows), _MANY):
         connection.execute(
