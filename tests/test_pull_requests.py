@@ -402,6 +402,104 @@ def test_standings_follow_the_latest_word() -> None:
     assert standings([pull(1), pull(2, 2), pull(3, 99)])[2].state == "credited"  # itself, and an unknown one
 
 
+def test_a_revert_names_its_target_by_its_commit() -> None:
+    told = [
+        PullRequest(ROCKET, 1, title="Add search", merged=day(1), merge_sha="a" * 40, commits=3, head_sha="b" * 40),
+        PullRequest(ROCKET, 2, title="Add pages", merged=day(2), merge_sha="c" * 40, commits=1, head_sha="d" * 40),
+    ]  # fmt: skip
+
+    def states(title: str, body: str) -> list[str]:
+        one = PullRequest(ROCKET, 3, title=title, body=body, merged=day(3), merge_sha="e" * 40)
+        return [standing.state for _, standing in sorted(standings([*told, one]).items())]
+
+    by_commit = ["reverted", "credited", "revert"]
+    assert states('Revert "search"', f"This reverts commit {'a' * 40}.") == by_commit
+    assert states("Revert search", "Too slow.\n\nThis reverts commit aaaaaaaaaa") == by_commit
+    assert states('Revert "pages"', f"This reverts commit {'d' * 40}.") == ["credited", "reverted", "revert"]
+    assert states("Revert both", f"This reverts commits {'a' * 40} and {'c' * 40}.") == [
+        "reverted",
+        "reverted",
+        "revert",
+    ]
+    untouched = ["credited"] * 3
+    assert states("Revert a part", f"This reverts commit {'b' * 40}.") == untouched  # one commit of three
+    assert states("Revert a part", f"<!-- This reverts commit {'a' * 40}. -->") == untouched
+    assert states("Explain reverts", f"git writes: This reverts commit {'a' * 40}.") == untouched
+    assert states("Revert it", "This reverts commit aaaaaa") == untouched  # six digits are no name
+
+
+def test_a_revert_names_its_target_by_its_title_where_nothing_else_does() -> None:
+    def pull(number: int, title: str, body: str = "") -> PullRequest:
+        return PullRequest(ROCKET, number, title=title, body=body, merged=day(number))
+
+    def undone(*pulls: PullRequest) -> dict[int, int | None]:
+        return {number: one.other for number, one in standings(pulls).items() if one.state == "reverted"}
+
+    assert undone(pull(1, "Add search (#1)"), pull(2, 'Revert "add search"')) == {1: 2}
+    assert undone(pull(1, "Add search"), pull(2, "Add search"), pull(3, 'Revert "Add search"')) == {2: 3}
+    assert undone(pull(1, 'Revert "Add search"'), pull(2, "Add search")) == {}  # it was there before
+    assert undone(pull(1, ""), pull(2, 'Revert ""')) == {}
+    assert undone(pull(1, "Add search"), pull(2, "Add it"), pull(3, 'Revert "Add search"', "Reverts #2")) == {
+        2: 3
+    }
+
+
+def test_what_lands_again_says_so_by_the_commit_of_the_revert() -> None:
+    told = [
+        PullRequest(ROCKET, 1, title="Add search", merged=day(1), merge_sha="a" * 40),
+        PullRequest(ROCKET, 2, title='Revert "Add search"', body=f"This reverts commit {'a' * 40}.", merged=day(2),
+                    merge_sha="b" * 40),
+        PullRequest(ROCKET, 3, title='Reapply "Add search"', merged=day(3), merge_sha="c" * 40,
+                    body=f"This reverts commit {'b' * 40}.\n\n> This reverts commit {'a' * 40}."),
+    ]  # fmt: skip
+    assert [one.state for _, one in sorted(standings(told).items())] == ["credited", "revert", "revert"]
+
+
+NEW_NAME = "github.com/acme/starship"
+
+
+@pytest.mark.parametrize("title", ['Revert "Add part 1"', "Revert it"])
+@pytest.mark.parametrize("renamed_first", [True, False])
+def test_a_renamed_repository_keeps_its_reverts(any_ledger: Ledger, renamed_first: bool, title: str) -> None:
+    world = World(any_ledger)
+    story = [
+        merged(1, day(2)),
+        reverting(2, 1, day(3), title=title),
+        Observation(Kind.REPOSITORY, ROCKET, day(4), {"moved_to": NEW_NAME}),
+    ]
+    for told in [story[2], *story[:2]] if renamed_first else story:
+        world.tell(told)
+    assert world.achievements() == []
+    assert world.left_out()["Add part 1"] == "reverted by #2"
+    world.tell(merged(3, day(5), place=NEW_NAME))  # the forge shows later ones under the new name
+    world.tell(reverting(4, 3, day(6), body="Reverts acme/starship#3"))
+    assert world.achievements() == []
+
+
+def test_a_revert_names_its_repository_in_any_case(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        merged(1, day(2)), reverting(2, 1, day(3), title='Revert "part 1"', body="Reverts Acme/ROCKET#1")
+    )
+    assert world.left_out()["Add part 1"] == "reverted by #2"
+
+
+def test_a_revert_of_another_repository_takes_nothing(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        merged(1, day(2)), reverting(2, 1, day(3), title='Revert "Add sails"', body="Reverts acme/ship#1")
+    )
+    assert {one.pull_request for one in world.achievements()} == {1, 2}
+
+
+def test_a_revert_by_commit_takes_the_credit_where_git_was_never_read(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    body = f"This reverts commit {4097:040x}."
+    world.tell(merged(1, day(2)), reverting(2, 1, day(3), title="Revert it", body=body))
+    assert world.achievements() == []
+    assert world.left_out()["Add part 1"] == "reverted by #2"
+
+
 def test_a_revert_known_to_the_forge_alone_counts_before_git_is_read_again(project: Project) -> None:
     made = project.make("squash with its number")
     made.pop("shas")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from achievement_collector.derive.conclusions import Category
-from achievement_collector.derive.messages import NO_KEYS
+from achievement_collector.derive.messages import NO_KEYS, relanded_title, reverted_shas, reverted_title
 from achievement_collector.facts.work import PullRequest
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -20,6 +20,11 @@ _CLOSES = re.compile(
 _REVERTS = re.compile(
     r"^[ \t]*Reverts?[ \t]+(?:([\w.-]+/[\w.-]+))?#(\d{1,9})\b", re.IGNORECASE | re.MULTILINE
 )
+_ADDRESS = re.compile(
+    r"https?://[^/\s]{1,200}/([^\s#?]{1,200}?)/(?:pull|-/merge_requests|pull-requests)/\d+", re.IGNORECASE
+)
+_SHORTEST_SHA = 7
+_NUMBER_AT_END = re.compile(r"(?:\s?\([#!]\d{1,9}\))+$")
 _MARKDOWN_IMAGE = re.compile(r"!\[([^\]\n]{0,200})\]\(\s*<?(https?://[^\s)>]{1,1000})")
 _PICTURE_TAG = re.compile(r"!\[[^\]\n]{0,200}\]\([^)\s]{0,1000}\)|<img\b[^>]{0,1000}>", re.IGNORECASE)
 _LINK_TAG = re.compile(r"(?<!!)\[([^\]\n]{1,200})\]\(<?https?://[^)\s]{1,1000}\)")
@@ -76,11 +81,27 @@ def closed_issues(body: str) -> tuple[str, ...]:
 
 def reverted_number(pull: PullRequest) -> int | None:
     """The number of the pull request that this one reverts, as GitHub's own button words it."""
-    match = _REVERTS.search(pull.body) if pull.title.lower().startswith("revert") else None
-    if not match:
+    if not pull.title.lower().startswith("revert"):
         return None
-    place = match[1]
-    return int(match[2]) if not place or pull.repository.endswith(f"/{place}") else None
+    return next(iter(_reverted_numbers(pull, _places([pull]))), None)
+
+
+def _reverted_numbers(pull: PullRequest, places: Container[str]) -> list[int]:
+    """The pull requests of its own repository that a body says it reverts. ``places`` are the repository's names
+    (``owner/name``) in lower case."""
+    return [
+        int(match[2])
+        for match in _REVERTS.finditer(_COMMENT.sub("", pull.body))
+        if not match[1] or match[1].lower() in places
+    ]
+
+
+def _places(pulls: Iterable[PullRequest]) -> set[str]:
+    """The names of the repository of these, in lower case: the present one, and those under which the forge showed any of
+    them."""
+    found = {pull.repository.partition("/")[2].lower() for pull in pulls}
+    shown = (_ADDRESS.match(pull.url) for pull in pulls)
+    return found | {match[1].lower() for match in shown if match}
 
 
 class Standing(NamedTuple):
@@ -91,28 +112,79 @@ class Standing(NamedTuple):
 
 
 def standings(pulls: Sequence[PullRequest]) -> dict[int, Standing]:
-    """The standing of every merged pull request: a revert takes the credit away, its revert gives it back."""
+    """The standing of every merged pull request of a repository: a revert takes the credit away, its revert gives it back.
+    A revert names what it reverts by number, by the commit that it became, or by its title."""
     merged = sorted(
         (pull for pull in pulls if pull.merged is not None), key=lambda pull: (pull.merged, pull.number)
     )
-    known = {pull.number for pull in merged}
-    reverts = {
-        pull.number: target
-        for pull in merged
-        if (target := reverted_number(pull)) is not None and target in known and target != pull.number
-    }
+    reverts = _reverts(merged)
     found = {pull.number: Standing("credited") for pull in merged}
-    for number, target in reverts.items():
-        found[number] = Standing("revert", target)
-    undone: dict[int, bool] = {}
+    for number, targets in reverts.items():
+        found[number] = Standing("revert", targets[0])
+    undone: set[int] = set()
     for pull in reversed(merged):  # the latest decides: a revert that is itself reverted takes nothing
-        number = pull.number
-        if number in reverts and not undone.get(number, False):
-            target = reverts[number]
-            undone[target] = True
+        if pull.number in undone:
+            continue
+        for target in reverts.get(pull.number, ()):
+            undone.add(target)
             if found[target].state == "credited":
-                found[target] = Standing("reverted", number)
+                found[target] = Standing("reverted", pull.number)
     return found
+
+
+def _reverts(merged: Sequence[PullRequest]) -> dict[int, list[int]]:
+    """The number of each revert -> the numbers of what it reverts, the first named first. ``merged`` in their order."""
+    places = _places(merged)
+    known = {pull.number for pull in merged}
+    became = _Commits()
+    latest: dict[str, int] = {}  # title -> the last one so far that bears it
+    found: dict[int, list[int]] = {}
+    for pull in merged:
+        is_revert, lands_again = (
+            pull.title.lower().startswith("revert"),
+            relanded_title(pull.title) is not None,
+        )
+        if is_revert or lands_again:
+            named = [number for number in _reverted_numbers(pull, places) if number in known]
+            named += became.named_in(pull.body)
+            title = _plain(reverted_title(pull.title.strip()) or "")
+            if not named and title in latest:
+                named = [latest[title]]
+            targets = [
+                one for one in dict.fromkeys(named) if one != pull.number and (is_revert or one in found)
+            ]  # what lands again may tell the story of all that went before
+            if targets:
+                found[pull.number] = targets
+        became.add(pull)
+        if pull.title:
+            latest[_plain(pull.title)] = pull.number
+    return found
+
+
+class _Commits:
+    """The commits that pull requests became, found by any abbreviation of at least seven digits."""
+
+    def __init__(self) -> None:
+        self._by_start: dict[str, dict[str, int]] = {}
+
+    def add(self, pull: PullRequest) -> None:
+        """One that had a single commit is known by that, too."""
+        for sha in (pull.merge_sha, pull.head_sha if pull.commits == 1 else ""):
+            if len(sha) >= _SHORTEST_SHA:
+                self._by_start.setdefault(sha[:_SHORTEST_SHA], {})[sha] = pull.number
+
+    def named_in(self, body: str) -> list[int]:
+        """The pull requests whose commits a body says it reverts; of an abbreviation that several have, none."""
+        found: list[int] = []
+        for told in reverted_shas(_COMMENT.sub("", body)):
+            near = self._by_start.get(told[:_SHORTEST_SHA], {})
+            numbers = {number for sha, number in near.items() if sha.startswith(told)}
+            found += numbers if len(numbers) == 1 else ()
+        return found
+
+
+def _plain(title: str) -> str:
+    return _NUMBER_AT_END.sub("", " ".join(title.split())).lower()
 
 
 class Attached(NamedTuple):
