@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -227,7 +228,10 @@ def test_a_deployment_of_any_tool() -> None:
 
 # --- order does not matter ---------------------------------------------------------------------------
 
-_VALUES = st.one_of(st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["open", "closed", ""]))
+_VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(0, 3), st.sampled_from(["open", "closed", ""]),
+    st.lists(st.sampled_from(["bug", "docs"]), max_size=3),
+)  # fmt: skip
 _OBSERVATIONS = st.lists(
     st.builds(
         lambda at, fields: Observation(Kind.PULL_REQUEST, "k", at, fields),
@@ -259,6 +263,21 @@ def test_the_later_statement_wins_whatever_comes_first() -> None:
         for one in order:
             known = merge(known, one)
         assert values(known) == {"merged": 2, "title": "a"}
+
+
+def test_of_two_lists_of_the_same_moment_the_longer_wins() -> None:
+    """A pull request that is opened and labelled within one second."""
+    told = [
+        Observation(Kind.PULL_REQUEST, "k", 1, {"labels": labels})
+        for labels in ([], ["bug"], ["bug", "docs"], ["a"])
+    ]
+    for order in permutations(told):
+        known: Registers = {}
+        for one in order:
+            known = merge(known, one)
+        assert values(known) == {"labels": ["bug", "docs"]}
+    later = Observation(Kind.PULL_REQUEST, "k", 2, {"labels": []})
+    assert values(merge(known, later)) == {"labels": []}
 
 
 def test_taking_in_again_changes_nothing(any_ledger: Ledger) -> None:

@@ -63,8 +63,9 @@ class Observation:
 def merge(known: Registers, observation: Observation) -> Registers:
     """``known`` with an observation taken in; the same object where it tells nothing new.
 
-    The later statement about a field wins. Of two from the same moment the more telling one does: a value over None,
-    else the greater in JSON's text order, which is arbitrary but the same everywhere.
+    The later statement about a field wins. Of two from the same moment (sources give seconds: a pull request is opened and
+    labelled in one) the more telling one does: a value over None, of two lists the longer, else the greater in JSON's text
+    order, which is arbitrary but the same everywhere.
     """
     changed: Registers | None = None
     for name, value in observation.fields.items():
@@ -81,11 +82,13 @@ def _outranks(new: tuple[int, Any], old: tuple[int, Any]) -> bool:
         return new[0] > old[0]
     if new[1] is None or new[1] == old[1]:
         return False
-    return old[1] is None or _text(new[1]) > _text(old[1])
+    return old[1] is None or _telling(new[1]) > _telling(old[1])
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True)
+def _telling(value: Any) -> tuple[int, str]:
+    """How much a value tells, to be compared; no two values are the same in it."""
+    length = len(value) if isinstance(value, list | tuple) else -1
+    return length, json.dumps(value, sort_keys=True)
 
 
 def values(registers: Registers) -> dict[str, Any]:
