@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.ledger.tables import cursors, entities
 from achievement_collector.publish.linear import link_pull_request
 from achievement_collector.services.linear_sync import sync_linear
+from achievement_collector.services.linking_back import LinkedBack, link_back
 from achievement_collector.sources.bodies import Body
 from achievement_collector.sources.linear import documents
 from achievement_collector.sources.linear.client import (
@@ -28,6 +31,7 @@ from achievement_collector.sources.linear.client import (
     LinearError,
 )
 from achievement_collector.sources.linear.events import translate
+from tests import outside_world
 from tests.fakes.linear import (
     API_KEY,
     OAUTH_TOKEN,
@@ -40,6 +44,7 @@ from tests.fakes.linear import (
     refusal,
     serve,
 )
+from tests.outside_world import World, opened
 
 NOW = 1_780_000_000_000
 PULL = "https://github.com/acme/rocket/pull/12"
@@ -775,6 +780,72 @@ def test_linking_to_an_issue_that_does_not_exist_is_told(linear: FakeLinear, cli
     with pytest.raises(LinearError, match="Entity not found: Issue"):
         link_pull_request(client, "ENG-404", PULL, "t")
     assert linear.attachments == []
+
+
+HOUR = 3_600_000
+
+
+def naming(linear: FakeLinear, ledger: Ledger, pulls: dict[int, dict[str, str]]) -> World:
+    """A ledger that knows the issues of ``linear`` and these open pull requests."""
+    world = World(ledger, linear_api_url=linear.url, linear_api_key=API_KEY)
+    told = [outside_world.issue(one["identifier"], one["title"]) for one in linear.issues]
+    told = [replace(one, key=f"linear/{kept['id']}") for one, kept in zip(told, linear.issues, strict=True)]
+    world.tell(*told, *(opened(number, **fields) for number, fields in pulls.items()))
+    return world
+
+
+def attachments_made(linear: FakeLinear) -> list[str]:
+    return [str(one["url"]).rpartition("/")[2] for one in linear.attachments]
+
+
+def test_an_issue_that_linear_refuses_holds_up_no_other(any_ledger: Ledger, linear: FakeLinear) -> None:
+    for number in range(1, 4):
+        linear.add_issue(number, minute(number))
+    texts = [
+        {"title": "Add it ENG-1"},
+        {"branch": "eng-2-add"},
+        {"body": "Closes ENG-3"},
+        {"body": "see ENG-3"},
+    ]
+    world = naming(linear, any_ledger, dict(enumerate(texts, 1)))
+    gone = linear.issues.pop(0)
+    done = link_back(any_ledger, world.settings, NOW)
+    assert done.linked == 2
+    (failure,) = done.failures
+    assert failure.startswith("github.com/acme/rocket#1 is not linked to ENG-1: ")
+    assert "Entity not found" in failure
+    assert failure.endswith("tried again after 2026-05-28 20:36 UTC")
+    assert attachments_made(linear) == ["2", "3"]
+
+    assert link_back(any_ledger, world.settings, NOW + 60_000) == LinkedBack()  # it rests
+    assert len(link_back(any_ledger, world.settings, NOW + HOUR).failures) == 1
+    assert link_back(any_ledger, world.settings, NOW + HOUR + 900_000) == LinkedBack()  # for longer each time
+    linear.issues.insert(0, gone)
+    assert link_back(any_ledger, world.settings, NOW + 2 * HOUR) == LinkedBack(1)
+    assert link_back(any_ledger, world.settings, NOW + 200 * HOUR) == LinkedBack()
+    assert attachments_made(linear) == ["2", "3", "1"]
+
+
+def test_where_linear_refuses_one_after_the_other_the_rest_waits_for_the_next_time(
+    any_ledger: Ledger, linear: FakeLinear
+) -> None:
+    for number in range(1, 6):
+        linear.add_issue(number, minute(number))
+    world = naming(linear, any_ledger, {number: {"title": f"Add it ENG-{number}"} for number in range(1, 6)})
+    linear.issues[:3] = []
+    first = link_back(any_ledger, world.settings, NOW)
+    assert (first.linked, len(first.failures)) == (0, 3)
+    assert link_back(any_ledger, world.settings, NOW + 1) == LinkedBack(2)
+
+
+def test_a_budget_that_is_used_up_ends_linking_back_early(any_ledger: Ledger, linear: FakeLinear) -> None:
+    linear.add_issue(1, minute(1))
+    world = naming(linear, any_ledger, {1: {"title": "Add it ENG-1"}})
+    linear.troubles.append(rate_limited(int(time.time() * 1000) + HOUR))
+    done = link_back(any_ledger, world.settings, NOW)
+    assert done.linked == 0
+    assert "budget" in done.failures[0]
+    assert link_back(any_ledger, world.settings, NOW + 1) == LinkedBack(1)
 
 
 def test_a_webhook_is_asked_for_in_the_form_that_linear_takes(

@@ -68,11 +68,14 @@ def linear(database: options.Database = None) -> None:
         done = poll_linear(ledger, in_force, now_ms(), progress)
     tell("Linear", done)
     conclude(ledger, in_force)
-    linked = link_back(ledger, in_force, now_ms())
+    done_back = link_back(ledger, in_force, now_ms())
+    linked = done_back.linked
     if linked:
         typer.echo(
             f"Linear: {plural(linked, 'pull request')} linked to {'its issue' if linked == 1 else 'their issues'}"
         )
+    for told in done_back.failures:
+        typer.echo(f"Linear: {told}", err=True)
 
 
 def mlflow(database: options.Database = None) -> None:

@@ -43,8 +43,7 @@ def sync_github(repository: str) -> dict[str, Any]:
 def sync_linear() -> dict[str, Any]:
     """One poll of Linear, and the links back to it that are still to be made."""
     told = _poll_linear()
-    told["linked"] = _link_back()
-    return told
+    return {**told, **_link_back()}
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
@@ -67,10 +66,13 @@ def _poll_linear() -> dict[str, Any]:
 
 
 @DBOS.step(retries_allowed=True, max_attempts=3, interval_seconds=5)
-def _link_back() -> int:
+def _link_back() -> dict[str, Any]:
     from achievement_collector.services.linking_back import link_back
 
-    return link_back(_Own.ledger, _Own.settings, now_ms())
+    done = link_back(_Own.ledger, _Own.settings, now_ms())
+    for told in done.failures:
+        _log.warning("Linear: %s", told)
+    return {"linked": done.linked, "not_linked": list(done.failures)}
 
 
 @DBOS.workflow()

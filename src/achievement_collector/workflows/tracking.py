@@ -98,6 +98,7 @@ class Tracker:
     def _linear(self) -> None:
         try:
             poll_linear(self.ledger, self.settings, now_ms())
-            link_back(self.ledger, self.settings, now_ms())
+            for told in link_back(self.ledger, self.settings, now_ms()).failures:
+                self.tell(f"Linear: {told}")
         except CollectorError as error:
             self.tell(f"Linear: {error}")
