@@ -100,7 +100,7 @@ def sample(*extra: Achievement) -> Record:
     )  # fmt: skip
     stated = achievement(
         3, "Mentored two people", kind=AchievementKind.STATED, repository="", impact=Score(0, (), 1), complexity=Score(0, (), 1),
-        size=Size(), commits=(), skills=(), evidence=(Evidence("statement", "Alice, 2025-02-01", "stated", source="person"),),
+        size=Size(is_measured=False), commits=(), skills=(), evidence=(Evidence("statement", "Alice, 2025-02-01", "stated", source="person"),),
     )  # fmt: skip
     return Record(
         achievements=(achievement(1, "Add the parser"), told, release, stated, *extra),
@@ -255,6 +255,22 @@ def test_json_holds_the_whole_record() -> None:
     assert data["achievements"][3]["impact"] is None
     assert "email" not in data["person"]
     assert json.loads(render(sample(), persona("investor"), "json", emails=True))["person"]["email"]
+
+
+def test_no_export_gives_a_number_for_a_size_that_was_not_measured() -> None:
+    record = sample()
+    told = json.loads(render(record, persona("technical"), "json"))["achievements"]
+    rows = csv.DictReader(io.StringIO(render(record, persona("technical"), "csv").decode()))
+    columns = ("lines_added", "lines_deleted", "files")
+    cells = {row["id"]: tuple(row[name] for name in columns) for row in rows}
+    measured = {one.id: one.size.is_measured for one in record.achievements}
+    assert set(measured.values()) == {True, False}
+    for one in told:
+        size, is_measured = one["size"], measured[one["id"]]
+        assert size["is_measured"] is is_measured
+        numbers = [size[name] for name in (*columns, "lines_left_out")]
+        assert all(number is not None for number in numbers) if is_measured else numbers == [None] * 4
+        assert all(cells[one["id"]]) is is_measured
 
 
 def test_json_resume_follows_its_schema() -> None:

@@ -144,7 +144,8 @@ GATHERERS = ("epic", "deployment")
 class Size:
     """Changed lines and files. ``lines_*`` are those that count as work; ``lines_left_out`` are the
     generated, vendored, lock, minified, moved and whitespace-only ones, with the reasons and lines each.
-    ``is_measured`` is False where git could not tell (a shallow clone's last commit)."""
+    ``is_measured`` is False where nobody could tell (a shallow clone's last commit, a pull request whose forge told none),
+    and of what has no lines (issues, epics, what is stated)."""
 
     lines_added: int = 0
     lines_deleted: int = 0

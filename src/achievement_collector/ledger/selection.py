@@ -413,7 +413,7 @@ def _own_score(edit: tuple[Any, int], derived: Score) -> Score:
 
 def _size(stored: list[Any] | None) -> Size:
     if not stored:
-        return Size()
+        return Size(is_measured=False)  # of what has no lines
     added, deleted, files, left_out_lines, left_out, is_measured = stored
     return Size(
         added, deleted, files, left_out_lines, tuple((name, lines) for name, lines in left_out), is_measured

@@ -23,7 +23,7 @@ def csv_record(record: Record, persona: Persona) -> str:
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for one in ordered(record.achievements, persona):
-        measured = one.size.is_measured and bool(one.commits)
+        measured = one.size.is_measured
         url = next((safe_url(item.url) for item in one.evidence if safe_url(item.url)), "")
         row: list[object] = [
             one.id, one.occurred.date().isoformat(), one.kind.value, one.repository, one.title,

@@ -13,6 +13,7 @@ from achievement_collector.derive.conclusions import (
     BusinessValue,
     Record,
     Score,
+    Size,
 )
 from achievement_collector.present.printable import printable
 
@@ -68,14 +69,7 @@ def achievement_json(one: Achievement) -> dict[str, Any]:
             },
             "impact": _score(one.impact),
             "complexity": _score(one.complexity),
-            "size": {
-                "lines_added": one.size.lines_added,
-                "lines_deleted": one.size.lines_deleted,
-                "files": one.size.files,
-                "lines_left_out": one.size.lines_left_out,
-                "left_out": dict(one.size.left_out),
-                "is_measured": one.size.is_measured,
-            },
+            "size": _size(one.size),
             "skills": [{"name": s.name, "kind": s.kind.value, "evidence": s.evidence} for s in one.skills],
             "people": [{"name": c.person, "role": c.role.value, "commits": c.commits} for c in one.credits],
             "assisted_by": list(one.assisted_by),
@@ -92,6 +86,19 @@ def achievement_json(one: Achievement) -> dict[str, Any]:
         }
     )
     return found
+
+
+def _size(size: Size) -> dict[str, Any]:
+    """Where nothing was measured there are no numbers, 0 least of all."""
+    is_told = size.is_measured
+    return {
+        "lines_added": size.lines_added if is_told else None,
+        "lines_deleted": size.lines_deleted if is_told else None,
+        "files": size.files if is_told else None,
+        "lines_left_out": size.lines_left_out if is_told else None,
+        "left_out": dict(size.left_out),
+        "is_measured": is_told,
+    }
 
 
 def _score(score: Score) -> dict[str, Any] | None:

@@ -70,7 +70,9 @@ def role_in_words(credit: Credit) -> str:
 def size_in_words(achievement: Achievement) -> str:
     size = achievement.size
     if not size.is_measured:
-        return "not measured (the history is cut here)"
+        return (
+            f"not measured ({'the history is cut here' if achievement.commits else 'the forge told no size'})"
+        )
     if not size.lines and not size.lines_left_out:
         return "no changed lines that count"
     text = f"+{size.lines_added:,} −{size.lines_deleted:,} lines in {plural(size.files, 'file')}"
