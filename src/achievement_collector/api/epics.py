@@ -19,6 +19,7 @@ from achievement_collector.services import epics
 router = APIRouter(prefix="/epics", tags=["epics"], responses=GUARDED)
 _read, _write = Depends(needs("read")), Depends(needs("write"))
 _UNKNOWN = problems({404: "There is no such epic"})
+_UNCHANGED = problems({400: "Nothing to complete or to take back", 404: "There is no such epic"})
 _CANNOT = problems({400: "No key for an epic, or a title for one of Linear"})
 _REFUSED = problems({400: "A value that cannot be used", 404: "There is no such epic or pull request"})
 
@@ -76,14 +77,14 @@ def epic_version(
     return Response(text, media_type="text/markdown; charset=utf-8")
 
 
-@router.post("/{key:path}/complete", dependencies=[_write], responses=_UNKNOWN, status_code=202)
+@router.post("/{key:path}/complete", dependencies=[_write], responses=_UNCHANGED, status_code=202)
 def complete_epic(request: Request, key: Text) -> dict[str, Any]:
     """Completes an epic by hand, whatever the conditions say."""
     state = state_of(request)
     return {"key": epics.complete_epic(state.ledger, key, True, state.clock()), "status": "accepted"}
 
 
-@router.post("/{key:path}/reopen", dependencies=[_write], responses=_UNKNOWN, status_code=202)
+@router.post("/{key:path}/reopen", dependencies=[_write], responses=_UNCHANGED, status_code=202)
 def reopen_epic(request: Request, key: Text) -> dict[str, Any]:
     """Takes a completion by hand back."""
     state = state_of(request)

@@ -157,6 +157,8 @@ def _settle(ledger: object, in_force: object, key: str) -> None:
         typer.echo(f"{key}: nothing belongs to it")
     elif epic.state == "completed":
         typer.echo(one_line(f"{epic.key}: final, revision {epic.revision}, sha256 {epic.content_hash[:12]}"))
+    elif epic.state == "withdrawn":
+        typer.echo(one_line(f"{epic.key}: {'; '.join(epic.unmet)}"))
     else:
         missing = f"; to be complete: {'; '.join(epic.unmet)}" if epic.unmet else ""
         typer.echo(one_line(f"{epic.key}: {epic.state}{missing}"))

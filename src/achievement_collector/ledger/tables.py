@@ -320,7 +320,7 @@ epics = Table(
     Column("title", Text, nullable=False),
     Column("source_kind", String(12), nullable=False),
     Column("source_key", Text, nullable=False, default=""),
-    Column("state", String(12), nullable=False),  # draft, completed, canceled
+    Column("state", String(12), nullable=False),  # draft, completed, canceled, withdrawn
     Column("revision", Integer, nullable=False, default=0),  # of its final form; 0 while it is a draft
     Column("content_hash", String(64), nullable=False, default=""),  # of the final form
     Column("structure", Text, nullable=False),  # JSON

@@ -36,7 +36,9 @@ def epic_in_full(epic: Mapping[str, Any]) -> RenderableType:
         Text(one_line(full_title(epic["key"], epic["title"])), style="bold"),
         Text(status, style="cyan"),
     ]
-    if epic["unmet"]:
+    if epic["unmet"] and epic["status"] == "withdrawn":
+        parts.append(Text(one_line("; ".join(epic["unmet"])), style="dim"))
+    elif epic["unmet"]:
         parts.append(Text(one_line("to be complete: " + "; ".join(epic["unmet"])), style="dim"))
     if epic["content_hash"]:
         parts.append(Text(f"sha256 {epic['content_hash']}", style="dim"))
@@ -150,5 +152,6 @@ def events_log(events: Sequence[Mapping[str, Any]], *, with_changes: bool) -> Re
         parts.append(Text(one_line(f"{'':22}by {one['cause']}"), style="dim"))
         if with_changes:
             for name, before, after in one["changes"]:
-                parts.append(Text(one_line(f"{'':24}{name}: {before} → {after}"), style="dim"))
+                change = name if before is None and after is None else f"{name}: {before} → {after}"
+                parts.append(Text(one_line(f"{'':24}{change}"), style="dim"))
     return Group(*parts)

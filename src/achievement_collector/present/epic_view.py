@@ -116,6 +116,10 @@ def _missing(structure: Structure, persona: Persona, standing: Standing) -> Sect
         return Section("text", "Completed by hand", note, lines=lines) if lines else None
     if standing.status == "canceled":
         return Section("text", "Canceled", lines=("It was canceled; this is what had been done.",))
+    if standing.status == "withdrawn":
+        return Section(
+            "text", "Withdrawn", f"This is revision {standing.revision}, which no longer holds.", lines=lines
+        )
     return Section(
         "text", "Missing for completion", "This is a draft: it changes with the work.",
         lines=lines or ("No condition is open.",),

@@ -38,7 +38,7 @@ def render_epic(
 ) -> bytes:
     """The bytes of a file: markdown, html, pdf or json.
 
-    ``status`` is draft, final (or completed) or canceled; ``unmet`` says what is missing; ``generated`` is a day or
+    ``status`` is draft, final (or completed), canceled or withdrawn; ``unmet`` says what is missing; ``generated`` is a day or
     moment in ISO 8601. Raises :class:`ExportRefusedError` where a text looks like a secret; without ``refuse`` such a
     text is withheld instead. Raises :class:`ConfigurationError` for other formats.
     """
@@ -114,7 +114,7 @@ def epic_json(
 def _standing(
     structure: Structure, status: str, revision: int, unmet: Sequence[str], generated: str
 ) -> Standing:
-    if status not in ("draft", "final", "completed", "canceled"):
+    if status not in ("draft", "final", "completed", "canceled", "withdrawn"):
         raise ValueError(f"{status!r} is no status of an epic")
     return Standing(status, revision, tuple(unmet), generated, content_hash(structure))
 

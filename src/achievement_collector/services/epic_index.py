@@ -60,9 +60,9 @@ class EpicIndex:
         """Whether it is there still; of issues, only those at the top that have others below them are epics."""
         if source.is_removed:
             return False
-        if source.kind != "issue":
-            return True
-        return source.key in self._tops
+        if source.kind == "local":  # of one that was completed by hand and reopened nothing is left
+            return bool(source.title) or source.created is not None or source.completed is not None
+        return source.kind != "issue" or source.key in self._tops
 
     def _top(self, issue: Issue) -> str:
         """The issue above all others that are above this one, as far as they are known."""

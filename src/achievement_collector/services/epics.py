@@ -45,6 +45,8 @@ _TEXTS = frozenset(
     {"title", "description", "url", "linked_by", "impact"}
 )  # an impact is read from texts and labels
 _MOST_CHANGES = 60  # of one event that are kept
+WITHDRAWN = "withdrawn"
+"""The state of an epic that was final and to which nothing belongs any more: its revisions and its history stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +194,21 @@ def rebuild_epic(
     if not facts.sources and not facts.pulls and not facts.issues:
         return _withdraw(connection, key, before, cause, now)
     if before is None:
-        kept = told.changes[:_MOST_CHANGES]
-        stored.add_event(connection, key, now, "started", cause, f"draft begun: {structure['title']}", kept)
+        begun = f"draft begun: {structure['title']}"
+        stored.add_event(connection, key, now, "started", cause, begun, _kept(told.changes))
+    elif before.state == WITHDRAWN:
+        again = f"draft begun again: {structure['title']}"
+        stored.add_event(connection, key, now, "started", cause, again, _kept(told.changes))
     elif told.changes:
-        stored.add_event(
-            connection, key, now, "grew", cause, in_short(told.changes), told.changes[:_MOST_CHANGES]
-        )
+        stored.add_event(connection, key, now, "grew", cause, in_short(told.changes), _kept(told.changes))
     main = next(
         (one for one in facts.sources if one.kind != "local"), facts.sources[0] if facts.sources else None
     )
     epic = StoredEpic(
         key, structure["title"], main.kind if main else "local", main.key if main else "", "draft",
         _last_revision(connection, before, key), before.content_hash if before else "", structure, told.standing.unmet,
-        before.finalised if before else None, now if told.changes or before is None else before.changed,
+        before.finalised if before else None,
+        now if told.changes or before is None or before.state == WITHDRAWN else before.changed,
     )  # fmt: skip
     return _settle_state(connection, told, epic, cause, now)
 
@@ -266,12 +270,50 @@ def _finalise(
     stored.notify(connection, "epic.finalised", f"{key}@{final.revision}", body, now)
 
 
+def _kept(changes: Sequence[tuple[str, Any, Any]]) -> list[tuple[str, Any, Any]]:
+    """The first changes of an event, and how many more there were."""
+    more = len(changes) - _MOST_CHANGES
+    return [*changes[:_MOST_CHANGES], *([(f"and {more:,} more", None, None)] if more > 0 else [])]
+
+
 def _withdraw(connection: Connection, key: str, before: StoredEpic | None, cause: str, now: int) -> int:
-    if before is not None:
-        stored.add_event(connection, key, now, "withdrawn", cause, "nothing belongs to it any more")
-    stored.remove_epic(connection, key)
+    """Takes away an epic to which nothing belongs any more. One that was final stays to be seen as withdrawn, and that is
+    announced."""
     conclusions.remove_by_uid(connection, epic_uid(key))
+    if before is None or before.state == WITHDRAWN:
+        return 0
+    structure = stored.frozen_structure(connection, key, before.revision) or before.structure
+    why = f"nothing belongs to it any more: {_why_withdrawn(connection, structure)}".removesuffix(": ")
+    stored.add_event(connection, key, now, "withdrawn", cause, why)
+    if not before.revision:
+        stored.remove_epic(connection, key)
+        return 0
+    source = next(
+        (one for one in structure["sources"] if one["kind"] != "local"), {"kind": "local", "key": ""}
+    )
+    epic = before._replace(
+        title=structure["title"], source_kind=source["kind"], source_key=source["key"], state=WITHDRAWN,
+        structure=structure, unmet=(f"withdrawn at {iso(now)}: {why}",), changed=now,
+    )  # fmt: skip
+    stored.store_epic(connection, epic)
+    body = {"epic": key, "title": epic.title, "revision": epic.revision, "why": why}
+    stored.notify(connection, "epic.withdrawn", f"{key}@{epic.revision} {iso(now)}", body, now)
     return 0
+
+
+def _why_withdrawn(connection: Connection, structure: Mapping[str, Any]) -> str:
+    """What became of the things in the tracker that the epic was; empty where they say nothing."""
+    found: dict[str, None] = {}
+    for source in structure["sources"]:
+        known = thing(connection, Kind(source["kind"]), source["key"]) if source["kind"] != "local" else None
+        if known is None:
+            continue
+        if known.fields.get("removed"):
+            found[f"its {source['kind']} was removed from Linear"] = None
+        elif source["kind"] == "issue":
+            parent = known.fields.get("parent")
+            found["its issue is below another now" if parent else "its issue has no issues below it"] = None
+    return "; ".join(found)
 
 
 def epic_uid(key: str) -> str:
@@ -370,7 +412,8 @@ def find_epic(connection: Connection, name: str) -> StoredEpic:
     if found is None and "\0" not in name:
         by_title = connection.scalars(
             sa.select(epics_table.c.key).where(
-                sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower())
+                sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower()),
+                epics_table.c.state != WITHDRAWN,
             )
         ).all()
         found = stored.stored_epic(connection, by_title[0]) if len(by_title) == 1 else None
@@ -388,7 +431,7 @@ def start_epic(ledger: Ledger, key: str, title: str, description: str, now: int)
         if epic and not epic.source_key:
             epic = None  # so far only pull requests name it: the spelling is that of who starts it
         key = epic.key if epic else stored.known_key(connection, Kind.EPIC, key) or _new_key(key)
-        if epic and title and epic.source_kind != "local":
+        if epic and title and epic.source_kind != "local" and epic.state != WITHDRAWN:
             raise CollectorError(f"{key} cannot be given a title: its title comes from Linear")
         known = thing(connection, Kind.EPIC, key)
         fields: dict[str, Any] = {"started": now, "created": now}
@@ -411,12 +454,50 @@ def _new_key(key: str) -> str:
 
 
 def complete_epic(ledger: Ledger, name: str, is_complete: bool, now: int) -> str:
-    """Completes an epic by hand, whatever the conditions say, or takes that back; gives its key."""
+    """Completes an epic by hand, whatever the conditions say, or takes that back; gives its key. What is completed in the
+    tracker keeps the date it has there. :class:`CollectorError` where there is nothing to complete or to take back."""
     with ledger.write() as connection:
-        key = find_epic(connection, name).key
-        fields = {"completed": now if is_complete else None}
-        _tell(connection, Observation(Kind.EPIC, key, now, fields), now)
+        epic = find_epic(connection, name)
+        key = epic.key
+        if epic.state == WITHDRAWN:
+            raise CollectorError(f"{key} was {epic.unmet[0]}")
+        told = thing(connection, Kind.EPIC, key)
+        by_hand = told.fields.get("completed") if told else None
+        if is_complete and by_hand is not None:
+            return key
+        if is_complete and epic.state == "completed":
+            day = (epic.structure["timeline"]["completed"] or "")[:10]
+            when = f" since {day}" if day else ""
+            raise CollectorError(
+                f"{key} is complete already{when}, revision {epic.revision}; nothing was changed"
+            )
+        if not is_complete and by_hand is None:
+            raise CollectorError(_nothing_to_take_back(epic))
+        completed = (_completed_outside(connection, epic) or now) if is_complete else None
+        _tell(connection, Observation(Kind.EPIC, key, now, {"completed": completed}), now)
     return key
+
+
+def _nothing_to_take_back(epic: StoredEpic) -> str:
+    if epic.state == "completed":
+        return (
+            f"{epic.key} was completed in Linear and not by hand: there is nothing to take back; take up its "
+            f"{epic.source_kind} again there"
+        )
+    return f"{epic.key} is not completed by hand: there is nothing to take back"
+
+
+def _completed_outside(connection: Connection, epic: StoredEpic) -> int | None:
+    """When everything that the epic is in the tracker was completed; None where something is not."""
+    outside: list[int | None] = [
+        known.fields.get("completed")
+        for source in epic.structure["sources"]
+        if source["kind"] != "local"
+        and (known := thing(connection, Kind(source["kind"]), source["key"])) is not None
+        and not known.fields.get("removed")
+    ]
+    ended = [one for one in outside if one is not None]
+    return max(ended) if ended and len(ended) == len(outside) else None
 
 
 def link_by_hand(ledger: Ledger, name: str, pull: str, belongs: bool, now: int) -> tuple[str, bool]:

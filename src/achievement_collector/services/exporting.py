@@ -72,7 +72,8 @@ def export_epic(
     reader = persona_of(persona)
     with ledger.read() as connection:
         epic = find_epic(connection, name)
-        frozen = frozen_structure(connection, epic.key, epic.revision) if epic.state == "completed" else None
+        is_frozen = epic.state in ("completed", "withdrawn")
+        frozen = frozen_structure(connection, epic.key, epic.revision) if is_frozen else None
     structure = frozen or epic.structure
     shifts = structure["metrics"]["business"].get("measured_shifts", {}).get("shifts", ())
     names = {str(one["series"]) for one in shifts}
@@ -80,7 +81,7 @@ def export_epic(
         structure,
         reader,
         format,
-        status="final" if epic.state == "completed" else "draft",
+        status=epic.state if is_frozen else "draft",
         revision=epic.revision,
         unmet=epic.unmet,
         generated=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
