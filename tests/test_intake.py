@@ -280,6 +280,34 @@ def test_of_two_lists_of_the_same_moment_the_longer_wins() -> None:
     assert values(merge(known, later)) == {"labels": []}
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "1970-01-01T00:00:00Z", "1969-12-31T23:59:59Z", 0, -1,
+     "2200-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00", 7_258_118_400_000, 99_999_999_999, 10**400, float("inf")],
+)  # fmt: skip
+def test_a_date_that_nobody_can_mean_is_none(told: Any) -> None:
+    assert moment(told) is None
+    assert Body({"at": told}).moment("at") is None
+
+
+def test_dates_that_can_be_meant_are_taken() -> None:
+    for told in ("1970-01-01T00:00:01Z", 1, 1000.0):
+        assert moment(told) == 1000 * (told if isinstance(told, int | float) else 1)
+    assert moment("2199-12-31T23:59:59Z") == moment(7_258_118_399) == 7_258_118_399_000
+
+
+def test_a_pull_request_with_a_date_that_nobody_can_mean_has_none() -> None:
+    pull = {"number": 1, "title": "Add it", "state": "closed", "updated_at": "2026-06-01T10:00:00Z",
+            "created_at": "0001-01-01T00:00:00Z", "merged_at": "9999-12-31T23:59:59-12:00"}  # fmt: skip
+    body = {"action": "closed", "pull_request": pull, "repository": {"full_name": "acme/rocket"}}
+    seen = [
+        one
+        for one in read_delivery("github", "pull_request", json.dumps(body).encode(), NOW)
+        if one.kind is Kind.PULL_REQUEST
+    ]
+    assert [(one.fields.get("created"), one.fields.get("merged")) for one in seen] == [(None, None)]
+
+
 def test_taking_in_again_changes_nothing(any_ledger: Ledger) -> None:
     told = [Observation(Kind.PULL_REQUEST, f"r#{n}", 5, {"number": n, "title": "t"}, "r") for n in range(30)]
     with any_ledger.write() as connection:

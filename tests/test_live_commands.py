@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import inbox
 from achievement_collector.ledger.inbox import Incoming
 from achievement_collector.ledger.store import open_ledger
 from tests.fakes import github as fake_github
 from tests.fakes import linear as fake_linear
 from tests.git_repositories import Repository
+from tests.outside_world import ROCKET, World, day, merged
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 _SHA = "a" * 40
@@ -87,6 +89,29 @@ def test_an_epic_by_hand_from_its_start_to_its_documents(run: Run, database: Pat
     assert "1 epic beside them" in listed
     assert run("epic", "reopen", "E5.1", "--db", database).stdout.startswith("E5.1: draft")
     assert run("epic", "show", "E9", "--db", database).returncode == 2
+
+
+def test_what_cannot_be_concluded_is_named_in_a_sentence_and_the_command_does_its_work(
+    run: Run, tmp_path: Path
+) -> None:
+    path = tmp_path / "l.db"
+    world = World(open_ledger(str(path)))
+    beyond = 253_402_344_000_000  # later than any date has: no edge takes it in, an earlier version may have
+    world.hear(merged(1, day(2), body="Epic: E66", created=day(1)), merged(2, day(2), body="Epic: E67"))
+    told = {"merged": beyond, "closed": beyond}
+    world.hear(Observation(Kind.PULL_REQUEST, f"{ROCKET}#1", day(3), told))
+    first = run("epic", "start", "E67", "--db", path)
+    assert first.stdout.startswith("E67: draft")
+    done = run("epic", "complete", "E67", "--db", path)
+    assert done.stdout.startswith("E67: final, revision 1")
+    for one in (first, done, run("inbox", "retry", "--db", path)):
+        assert one.returncode == 2
+        assert "Traceback" not in one.stderr
+        last = one.stderr.splitlines()[-1]
+        assert last.startswith(
+            "achievement-collector: epic E66 could not be concluded: ValueError: year 10000"
+        )
+        assert last.endswith("; all else is done, and it is tried again later")
 
 
 def test_an_edit_of_an_epic_survives_and_can_be_taken_back(run: Run, database: Path) -> None:

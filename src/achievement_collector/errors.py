@@ -26,3 +26,7 @@ class NotFoundError(CollectorError):
 
 class ExportRefusedError(CollectorError):
     """An export was not written, because it would have let out something that looks like a secret."""
+
+
+class NotConcludedError(CollectorError):
+    """Something could not be concluded from the facts. What was asked for is recorded and everything else is concluded."""

@@ -13,7 +13,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from achievement_collector.errors import CollectorError, ConfigurationError, LedgerError, NotFoundError
+from achievement_collector.errors import (
+    CollectorError,
+    ConfigurationError,
+    LedgerError,
+    NotConcludedError,
+    NotFoundError,
+)
 
 _log = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
@@ -102,6 +108,10 @@ def add_to(app: FastAPI) -> None:
     @app.exception_handler(ConfigurationError)
     async def _configuration(_: Request, error: ConfigurationError) -> JSONResponse:
         return problem(400, str(error))
+
+    @app.exception_handler(NotConcludedError)
+    async def _not_concluded(_: Request, error: NotConcludedError) -> JSONResponse:
+        return problem(500, str(error))
 
     @app.exception_handler(CollectorError)
     async def _ours(_: Request, error: CollectorError) -> JSONResponse:

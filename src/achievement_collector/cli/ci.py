@@ -69,6 +69,7 @@ def ingest(
                 files.append(CiFile(kind, str(path), path.read_bytes()))
             except OSError as error:
                 raise CollectorError(f"{path} cannot be read: {error.strerror}") from None
+    failure = None
     submission = Submission(repo, sha, tuple(files), build_time, pr, branch, base, job, url)
     in_force = options.settings(database)
     if server:
@@ -83,6 +84,8 @@ def ingest(
 
         ledger = open_ledger(in_force.database)
         taken = dict(take_in(ledger, submission, in_force, now_ms()).taken)
-        conclude(ledger, in_force)
+        failure = conclude(ledger, in_force)
     for kind, told in taken.items():
         typer.echo(f"{kind}: {told}")
+    if failure:
+        raise failure

@@ -143,6 +143,7 @@ def _link(key: str, pull: str, belongs: bool, database: str | None) -> None:
 def _settle(ledger: object, in_force: object, key: str) -> None:
     """Brings everything up to date and tells how the epic stands."""
     from achievement_collector.config import Settings
+    from achievement_collector.errors import NotConcludedError
     from achievement_collector.ledger.epics import stored_epic
     from achievement_collector.ledger.store import Ledger
     from achievement_collector.present.printable import one_line
@@ -150,7 +151,11 @@ def _settle(ledger: object, in_force: object, key: str) -> None:
 
     assert isinstance(ledger, Ledger)
     assert isinstance(in_force, Settings)
-    bring_up_to_date(ledger, in_force, _now)
+    failure = None
+    try:
+        bring_up_to_date(ledger, in_force, _now)
+    except NotConcludedError as error:
+        failure = error
     with ledger.read() as connection:
         epic = stored_epic(connection, key)
     if epic is None:
@@ -162,6 +167,8 @@ def _settle(ledger: object, in_force: object, key: str) -> None:
     else:
         missing = f"; to be complete: {'; '.join(epic.unmet)}" if epic.unmet else ""
         typer.echo(one_line(f"{epic.key}: {epic.state}{missing}"))
+    if failure:
+        raise failure
 
 
 def _now() -> int:

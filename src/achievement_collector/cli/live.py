@@ -181,7 +181,8 @@ def inbox_retry(
         show_delivery(ledger, number)
     count = retry_deliveries(ledger, numbers or None)
     typer.echo(f"{count:,} to be processed again")
-    conclude(ledger, in_force)
+    if failure := conclude(ledger, in_force):
+        raise failure
 
 
 # --- tokens ------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from achievement_collector.config import Settings
+    from achievement_collector.errors import NotConcludedError
     from achievement_collector.ledger.store import Ledger
 
 
@@ -42,8 +43,10 @@ def tell(name: str, done: object) -> None:
         typer.echo(one_line(f"{name}: {told}"), err=True)
 
 
-def conclude(ledger: Ledger, in_force: Settings) -> None:
-    """Processes what waits, draws the conclusions, and says how many."""
+def conclude(ledger: Ledger, in_force: Settings) -> NotConcludedError | None:
+    """Processes what waits, draws the conclusions, and says how many. Gives what could not be concluded, to be raised when the
+    command has done its work."""
+    from achievement_collector.errors import NotConcludedError
     from achievement_collector.present.wording import plural
     from achievement_collector.services.clock import now_ms
     from achievement_collector.services.intake import process_waiting
@@ -51,9 +54,13 @@ def conclude(ledger: Ledger, in_force: Settings) -> None:
 
     while process_waiting(ledger, in_force, now_ms(), limit=100).total:
         pass
-    done = bring_up_to_date(ledger, in_force, now_ms)
+    try:
+        done = bring_up_to_date(ledger, in_force, now_ms)
+    except NotConcludedError as error:
+        return error
     if done.epics or done.repositories:
         typer.echo(
             f"brought up to date: {plural(done.repositories, 'repository', 'repositories')},"
             f" {plural(done.issues, 'issue')}, {plural(done.epics, 'epic')}"
         )
+    return None

@@ -49,9 +49,11 @@ def github(
         tell(repository, done)
         if done.is_more_waiting:
             typer.echo(f"{repository}: more jobs and logs of CI wait for the next sync")
-    conclude(ledger, in_force)
+    failure = conclude(ledger, in_force)
     explain_failures(ledger, in_force, now_ms())
     verify_fixes(ledger, now_ms())
+    if failure:
+        raise failure
 
 
 def linear(database: options.Database = None) -> None:
@@ -67,7 +69,7 @@ def linear(database: options.Database = None) -> None:
     with LineProgress("Linear") as progress:
         done = poll_linear(ledger, in_force, now_ms(), progress)
     tell("Linear", done)
-    conclude(ledger, in_force)
+    failure = conclude(ledger, in_force)
     done_back = link_back(ledger, in_force, now_ms())
     linked = done_back.linked
     if linked:
@@ -76,6 +78,8 @@ def linear(database: options.Database = None) -> None:
         )
     for told in done_back.failures:
         typer.echo(f"Linear: {told}", err=True)
+    if failure:
+        raise failure
 
 
 def mlflow(database: options.Database = None) -> None:
@@ -89,7 +93,8 @@ def mlflow(database: options.Database = None) -> None:
     with LineProgress("MLflow") as progress:
         done = poll_mlflow(ledger, in_force, now_ms, progress)
     tell("MLflow", done)
-    conclude(ledger, in_force)
+    if failure := conclude(ledger, in_force):
+        raise failure
 
 
 def posts(database: options.Database = None) -> None:
@@ -106,4 +111,5 @@ def posts(database: options.Database = None) -> None:
         f"{plural(done.posts, 'post')}: {done.created} created, {done.updated} updated, {done.unchanged} unchanged, "
         f"{done.skipped} skipped"
     )
-    conclude(ledger, in_force)
+    if failure := conclude(ledger, in_force):
+        raise failure

@@ -8,7 +8,7 @@ Derivation reads facts only, so the result does not depend on the order in which
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +20,7 @@ from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.epics import EpicFacts
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.links import Link, link, mentioned_words, named
+from achievement_collector.errors import CollectorError, LedgerError, NotConcludedError
 from achievement_collector.facts import Signature
 from achievement_collector.facts.observations import Kind
 from achievement_collector.facts.work import Issue, PullRequest
@@ -125,7 +126,7 @@ class Updated:
 class _Pass(Updated):
     """What is done in one call, and what failed in it."""
 
-    failures: list[Exception] = field(default_factory=list)
+    failures: dict[str, Exception] = field(default_factory=dict)  # what -> the first failure
     is_blocked: bool = False
 
 
@@ -137,8 +138,8 @@ def bring_up_to_date(
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Updated:
     """Works off every mark. ``clock`` gives milliseconds since 1970; ``keep_going`` may end it early. Where another process
-    is at it already, nothing is done. What cannot be concluded holds up nothing else; the first such failure is raised when
-    all else is done."""
+    is at it already, nothing is done. What cannot be concluded holds up nothing else; when all else is done,
+    :class:`NotConcludedError` names it."""
     done = _Pass()
     with ledger.try_exclusive("live") as is_ours:
         if not is_ours:
@@ -152,8 +153,21 @@ def bring_up_to_date(
             if done.total == before and (done.is_blocked or not _anything(ledger, clock())):
                 break
     if done.failures:
-        raise done.failures[0]
+        raise _not_concluded(done.failures)
     return done
+
+
+def _not_concluded(failures: Mapping[str, Exception]) -> CollectorError:
+    what, error = next(iter(failures.items()))
+    if isinstance(error, LedgerError):
+        return error  # nothing is the matter with what was to be concluded
+    why = str(error) if isinstance(error, CollectorError) else f"{type(error).__name__}: {error}"[:300]
+    more = f" (nor could {len(failures) - 1:,} more)" if len(failures) > 1 else ""
+    told = NotConcludedError(
+        f"{what} could not be concluded{more}: {why}; all else is done, and it is tried again later"
+    )
+    told.__cause__ = error
+    return told
 
 
 def _anything(ledger: Ledger, now: int) -> bool:
@@ -416,7 +430,7 @@ def _tolerated(ledger: Ledger, what: str, now: int, done: _Pass) -> Iterator[Non
         pause = _pauses.setdefault((ledger.name, what), _Pause())
         pause.failures += 1
         pause.until = now + min(_LONGEST_PAUSE, 1_000 * 2 ** min(pause.failures, 20))
-        done.failures.append(error)
+        done.failures.setdefault(what, error)
         _log.warning("%s is not concluded, next try in %d s: %s", what, (pause.until - now) // 1000, error)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 LONGEST_TEXT = 20_000
 """Characters of a description that are kept."""
 
+_YEAR_2200 = 7_258_118_400_000  # milliseconds since 1970
+
 
 class Body:
     """A JSON object from outside. Every question has an answer: what is missing or of another kind is None or empty."""
@@ -72,9 +74,12 @@ class Body:
 
 
 def moment(value: Any) -> int | None:
-    """A moment in milliseconds since 1970, None where ``value`` is none."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e14:
-        return int(value if value > 1e11 else value * 1000)
+    """A moment in milliseconds since 1970, None where ``value`` is none. What lies outside of 1970 to 2200 is none either:
+    programs write such dates for "not set" (0001-01-01, 1970-01-01, 9999-12-31), and no measure could be taken from them."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value < _YEAR_2200:
+            return None
+        return _plausible(value if value > 1e11 else value * 1000)
     if not isinstance(value, str) or not value:
         return None
     try:
@@ -84,9 +89,13 @@ def moment(value: Any) -> int | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     try:
-        return round(when.timestamp() * 1000)
+        return _plausible(round(when.timestamp() * 1000))
     except (OverflowError, ValueError):
         return None
+
+
+def _plausible(milliseconds: float) -> int | None:
+    return int(milliseconds) if 0 < milliseconds < _YEAR_2200 else None
 
 
 def present(**fields: Any) -> dict[str, Any]:
