@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from achievement_collector.derive.epics import iso
-from achievement_collector.errors import CollectorError
+from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger.entities import mark_stale
@@ -44,7 +44,9 @@ def test_a_final_epic_that_is_withdrawn_stays_to_be_seen(any_ledger: Ledger) -> 
     assert (last.kind, last.told) == ("withdrawn", why)
     assert len(world.events("E5.1")) > events
     with any_ledger.read() as connection:
-        assert find_epic(connection, "e5.1").state == "withdrawn"
+        assert (
+            find_epic(connection, "e5.1").state == find_epic(connection, "e5.1 search").state == "withdrawn"
+        )
         (told,) = [one for one in ledger_epics.notified(connection) if one.kind == "epic.withdrawn"]
     assert told.body == {"epic": "E5.1", "title": "E5.1 Search", "revision": 1, "why": why}
 
@@ -58,6 +60,19 @@ def test_a_final_epic_that_is_withdrawn_stays_to_be_seen(any_ledger: Ledger) -> 
     for format in ("markdown", "json"):
         text = export_epic(any_ledger, "E5.1", datetime.now(UTC), persona="technical", format=format).decode()
         assert "withdrawn" in text
+
+
+def test_of_two_epics_of_one_title_the_one_that_is_still_there_is_meant(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        project("first", "Search", completed=day(2), slug="first"), project("second", "Search", slug="second")
+    )
+    with any_ledger.read() as connection, pytest.raises(NotFoundError):
+        find_epic(connection, "Search")
+    world.tell(Observation(Kind.PROJECT, "linear/first", day(4), {"removed": True}))
+    assert world.epic("first").state == "withdrawn"
+    with any_ledger.read() as connection:
+        assert find_epic(connection, "search").key == "second"
 
 
 def test_a_parent_issue_whose_last_sub_issue_moves_away_is_withdrawn_with_the_reason(

@@ -410,13 +410,13 @@ def find_epic(connection: Connection, name: str) -> StoredEpic:
     """The epic with this key (any case) or title; :class:`NotFoundError` where there is none."""
     found = stored.stored_epic(connection, name)
     if found is None and "\0" not in name:
-        by_title = connection.scalars(
-            sa.select(epics_table.c.key).where(
-                sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower()),
-                epics_table.c.state != WITHDRAWN,
+        by_title = connection.execute(
+            sa.select(epics_table.c.key, epics_table.c.state).where(
+                sa.or_(epics_table.c.title == name, sa.func.lower(epics_table.c.title) == name.lower())
             )
         ).all()
-        found = stored.stored_epic(connection, by_title[0]) if len(by_title) == 1 else None
+        present = [row.key for row in by_title if row.state != WITHDRAWN] or [row.key for row in by_title]
+        found = stored.stored_epic(connection, present[0]) if len(present) == 1 else None
     if found is None:
         raise NotFoundError(f"there is no epic {name!r}; epic list shows those there are")
     return found
