@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from achievement_collector.derive.achievements import measured_parts, measured_value
-from achievement_collector.derive.ci_comparison import Measure, compare, in_words, over_time
+from achievement_collector.derive.ci_comparison import Measure, Reading, in_words, measures_of, over_time
 from achievement_collector.derive.conclusions import ValueKind
-from achievement_collector.facts.work import CiReport
+from achievement_collector.facts.work import CiReport, PullRequest
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_metrics import CiFile, Submission, ingest
 from tests.outside_world import DAY, ROCKET, World, benchmark, day, merged, report
 
-BASE, HEAD, OLD = "b" * 40, "a" * 40, "0" * 40
+BASE, HEAD, OLD, MERGE = "b" * 40, "a" * 40, "0" * 40, "d" * 40
 
 
 def told(kind: str, body: dict[str, Any], sha: str, at: int, branch: str = "main", pull: int | None = None,
@@ -25,7 +25,13 @@ def told(kind: str, body: dict[str, Any], sha: str, at: int, branch: str = "main
 
 def compared(kind: str, after: dict[str, Any], *before: CiReport, base_sha: str = BASE) -> list[Measure]:
     own = told(kind, after, HEAD, 100, "search", 7)
-    return list(compare([own], [*before, own], "main", base_sha))
+    return measured(own, *before, base_sha=base_sha)
+
+
+def measured(*reports: CiReport, base_sha: str = BASE, before_merge: str = "") -> list[Measure]:
+    """The measures of pull request 7."""
+    pull = PullRequest(ROCKET, 7, base="main", base_sha=base_sha, head_sha=HEAD, merge_sha=MERGE, merged=150)
+    return list(measures_of(pull, sorted(reports, key=lambda one: one.at), before_merge))
 
 
 def words(kind: str, after: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
@@ -124,7 +130,7 @@ def test_build_time() -> None:
 def test_the_job_is_named_where_it_has_a_name() -> None:
     own = told("coverage", {"line_rate": 0.5}, HEAD, 100, pull=7, job="unit")
     other = told("coverage", {"line_rate": 0.1}, BASE, 50, job="browser")
-    assert [in_words(one) for one in compare([own], [own, other], "main", BASE)] == [
+    assert [in_words(one) for one in measured(own, other)] == [
         "line coverage (unit): 50.0 %; no report of main to compare with"
     ]
 
@@ -187,11 +193,32 @@ def baseline(*before: CiReport, base_sha: str = BASE) -> float | None:
     return one.before
 
 
-def test_the_commit_it_is_based_on_comes_before_the_latest_of_the_branch() -> None:
+def test_only_the_commit_it_is_based_on_is_a_baseline() -> None:
     of_base, latest = told("coverage", rate(0.5), BASE, 40), told("coverage", rate(0.8), OLD, 90)
     assert baseline(of_base, latest) == 0.5
-    assert baseline(latest) == 0.8
-    assert baseline(told("coverage", rate(0.1), "1" * 40, 10), latest) == 0.8
+    assert baseline(latest) is None
+
+
+@pytest.mark.parametrize(
+    ("base_sha", "why"), [(BASE, "its base bbbbbbb was not measured"), ("", "its base is not known")]
+)
+def test_where_the_base_was_not_measured_the_nearest_report_is_told_and_nothing_claimed(
+    base_sha: str, why: str
+) -> None:
+    before, later = told("tests", {"total": 10}, "1" * 40, 10), told("tests", {"total": 40}, OLD, 90)
+    (one,) = compared("tests", {"total": 12}, before, later, base_sha=base_sha)
+    assert in_words(one) == f"tests: 12; {why}, main had 40 at 0000000"
+    assert (one.before, one.change, one.improves, one.baseline) == (None, None, None, "")
+    (one,) = compared(
+        "benchmarks", benchmark("search", 50), told("benchmarks", benchmark("search", 200), OLD, 90),
+        base_sha=base_sha,
+    )  # fmt: skip
+    assert in_words(one) == f"search: 50 ms, n=20; {why}, main had 200 ms at 0000000"
+    assert measured_parts([one]) == ()
+    (one,) = compared(
+        "findings", {"findings": []}, told("findings", {"findings": [{"fingerprint": "a"}]}, OLD, 90), base_sha=base_sha
+    )  # fmt: skip
+    assert in_words(one) == f"findings: 0; {why}, main had 1 at 0000000"
 
 
 def test_the_commit_it_is_based_on_may_be_measured_later() -> None:
@@ -207,30 +234,95 @@ def test_reports_of_other_changes_and_branches_are_no_baseline() -> None:
     assert baseline(told("tests", {"total": 5}, BASE, 40)) is None
 
 
-def test_the_latest_of_the_changes_own_reports_is_meant() -> None:
-    early, late = (
-        told("coverage", rate(0.6), "c" * 40, 60, "search", 7),
-        told("coverage", rate(0.9), HEAD, 90, "search", 7),
+def test_the_report_of_the_head_is_meant_whenever_it_arrives() -> None:
+    base = told("coverage", rate(0.8), BASE, 10)
+    early, head = (
+        told("coverage", rate(0.7), "c" * 40, 60, "search", 7),
+        told("coverage", rate(0.95), HEAD, 50, "search", 7),
     )
-    for order in ([early, late], [late, early]):
-        assert [one.after for one in compare(order, order, "main", BASE)] == [0.9]
+    assert [in_words(one) for one in measured(base, early, head)] == [
+        "line coverage: 80.0 % → 95.0 %, +15.0 points"
+    ]
+    of_branch = told(
+        "coverage", rate(0.95), HEAD, 50, "search"
+    )  # handed in without the pull request's number
+    assert [one.after for one in measured(base, early, of_branch)] == [0.95]
 
 
-def test_several_changes_add_up_from_the_first_baseline_to_the_last_report() -> None:
+def test_of_an_earlier_commit_there_is_a_number_and_no_claim() -> None:
+    base, early = (
+        told("coverage", rate(0.8), BASE, 10),
+        told("coverage", rate(0.7), "c" * 40, 60, "search", 7),
+    )
+    (one,) = measured(base, early)
+    assert in_words(one) == "line coverage: 70.0 %; measured at ccccccc, which is not its head"
+    assert one.improves is None
+    of_merge = told("coverage", rate(0.9), MERGE, 200)
+    assert [in_words(one) for one in measured(base, early, of_merge, before_merge=BASE)] == [
+        "line coverage: 80.0 % → 90.0 %, +10.0 points"
+    ]
+
+
+def test_each_measure_is_of_the_head_by_itself() -> None:
+    base, tests = told("coverage", rate(0.8), BASE, 10), told("tests", {"total": 12}, MERGE, 200)
+    head = told("coverage", rate(0.9), HEAD, 60, "search", 7)
+    before = told("tests", {"total": 11}, OLD, 20)
+    words = [in_words(one) for one in measured(base, head, tests, before, before_merge=OLD)]
+    assert words == ["line coverage: 80.0 % → 90.0 %, +10.0 points", "tests: 11 → 12, +1"]
+
+
+def test_a_merge_is_compared_with_the_commit_it_came_onto() -> None:
+    base, other = told("tests", {"total": 10}, BASE, 10), told("tests", {"total": 30}, OLD, 20)
+    merge = told("tests", {"total": 31}, MERGE, 200)
+    assert [in_words(one) for one in measured(base, other, merge, before_merge=OLD)] == ["tests: 30 → 31, +1"]
+    assert [in_words(one) for one in measured(base, merge, before_merge=OLD)] == [
+        "tests: 31; its base 0000000 was not measured, main had 10 at bbbbbbb"
+    ]
+
+
+# --- over several changes ----------------------------------------------------------------------------
+
+
+def spanned(*chain: Reading, left_out: tuple[str, ...] = ()) -> str:
+    found = over_time(chain, left_out)
+    return in_words(found.measure) if found.measure else ""
+
+
+def count(before: float | None, after: float) -> Measure:
+    return Measure("tests", "tests", after, before, "tests", True)
+
+
+ALL = frozenset("123")
+
+
+def test_several_changes_add_up_from_the_first_baseline_to_the_base_branch_after_the_last_merge() -> None:
+    assert spanned(
+        Reading("1", count(10, 30), count(10, 30), holds_merged=ALL),
+        Reading("2", count(10, 11), count(30, 31), holds_merged=ALL),
+    ) == "tests: 10 → 31, +21"  # fmt: skip
     steps = [
         Measure("benchmark", "search", 200.0, 300.0, "ms", False, 20, 20, 2.0, 2.0, True, "1", "0"),
         Measure("benchmark", "search", 50.0, 210.0, "ms", False, 20, 20, 2.0, 2.0, True, "3", "2"),
-        Measure("coverage", "line coverage", 0.95, 0.94, "rate", True),
     ]
-    assert [in_words(one) for _, one in over_time([(ROCKET, step) for step in steps])] == [
-        "search: 300 ms → 50 ms, 83 % faster, n=20", "line coverage: 94.0 % → 95.0 %, +1.0 points",
-    ]  # fmt: skip
+    assert (
+        spanned(*(Reading(str(n), None, one, holds_merged=ALL) for n, one in enumerate(steps, 1)))
+        == "search: 300 ms → 50 ms, 83 % faster, n=20"
+    )
 
 
-def test_two_repositories_are_never_joined() -> None:
-    slow = Measure("benchmark", "search", 400.0, 500.0, "ms", False, 20, 20, 2.0, 2.0, True)
-    fast = Measure("benchmark", "search", 6.0, 7.0, "ms", False, 20, 20, 0.1, 0.1, True)
-    assert over_time([("h/a/one", slow), ("h/a/two", fast)]) == (("h/a/one", slow), ("h/a/two", fast))
+def test_heads_are_joined_only_where_the_last_is_known_to_contain_the_others() -> None:
+    first = Reading("1", count(10, 30))
+    assert spanned(first, Reading("2", count(10, 11))) == ""
+    assert spanned(first, Reading("2", count(30, 31), holds=ALL)) == "tests: 10 → 31, +21"
+    assert spanned(first, Reading("2", count(10, 11)), left_out=("1",)) == "tests: 10 → 11, +1"
+    assert spanned(first, Reading("2", None, count(30, 31))) == ""  # merged into another branch
+    assert spanned(first) == "tests: 10 → 30, +20"
+
+
+def test_a_change_whose_base_was_not_measured_is_named_as_not_compared() -> None:
+    chain = [Reading("1", count(None, 30)), Reading("2", count(30, 31), holds=ALL)]
+    found = over_time(chain)
+    assert (found.since, found.measure) == ("2", count(30, 31))
 
 
 @pytest.mark.parametrize("body", [{}, {"line_rate": None}, {"line_rate": "x"}, {"benchmarks": [{}]}, {"benchmarks": [{"value": True}]},
@@ -257,7 +349,10 @@ def test_a_baseline_that_arrives_later_changes_the_conclusion(any_ledger: Ledger
     (before,) = world.achievements()
     assert before.value.kind is ValueKind.NOT_MEASURED
     world.tell(report("benchmarks", benchmark("search", 220), day(0), sha=OLD, branch="main"))
-    assert measures(world) == ["search: 220 ms → 50 ms, 77 % faster, n=20"]
+    assert measures(world) == [
+        "search: 50 ms, n=20; its base bbbbbbb was not measured, main had 220 ms at 0000000"
+    ]
+    assert [one.value.kind for one in world.achievements()] == [ValueKind.NOT_MEASURED]
     world.tell(report("benchmarks", benchmark("search", 200), day(3), sha=BASE, branch="main"))
     assert measures(world) == ["search: 200 ms → 50 ms, 75 % faster, n=20"]
     (after,) = world.achievements()
@@ -345,7 +440,7 @@ def test_what_a_report_of_tests_lacks_is_said(
 
 
 def test_handing_the_same_in_again_does_not_make_it_younger(any_ledger: Ledger) -> None:
-    """Else what was merged meanwhile would become its baseline."""
+    """Else what was merged meanwhile would be told as what there was before."""
     world = World(any_ledger)
 
     def hand_in(sha: str, seconds: float, at: int, **more: Any) -> None:
@@ -357,4 +452,4 @@ def test_handing_the_same_in_again_does_not_make_it_younger(any_ledger: Ledger) 
     hand_in(BASE, 100, day(3), branch="main")  # with the change in it
     hand_in(f"{7:040x}", 100, day(4), pull_request=7)
     world.conclude()
-    assert measures(world) == ["build time: 3 min 20 s → 100 s, 50 % faster, one build each"]
+    assert measures(world) == ["build time: 100 s; its base is not known, main had 3 min 20 s at 0000000"]

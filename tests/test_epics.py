@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -845,14 +846,15 @@ def test_the_hash_is_that_of_the_content_and_not_of_its_order() -> None:
 def inside(
     number: int, *measures: Measure, left_out: str = "", place: str = ROCKET, **more: Any
 ) -> PullInEpic:
-    """A pull request that was opened on day ``number`` and merged a day later."""
+    """A pull request that was opened on day ``number`` and merged a day later; its base branch was measured then as its
+    head was."""
     given: dict[str, Any] = {
         "title": f"Part {number}", "author": "alice", "created": day(number), "merged": day(number + 1), "additions": 10,
         "deletions": 1, "files": 2, "commits": 3,
     }  # fmt: skip
     pull = PullRequest(place, number, **(given | more))
     rolled = Rolled(f"{number:012x}", pull.title, "feature", 50, not left_out, left_out)
-    return PullInEpic(pull, "by hand", (), measures, rolled)
+    return PullInEpic(pull, "by hand", (), measures, rolled, measures)
 
 
 def speed(before: float, after: float) -> Measure:
@@ -908,6 +910,82 @@ def test_repositories_of_one_name_are_told_by_their_owner() -> None:
     )
     names = [text.partition(":")[0] for text in told["metrics"]["technical"]["performance"]]
     assert names == ["search in a/web", "search in b/web"]
+
+
+def side_by_side(*, with_main: bool) -> list[Observation]:
+    """Two pull requests of E5.1 that branch from the same commit, merged one after the other."""
+    told = [report(kind, body, day(0), sha=BASE, branch="main") for kind, body in measured(10, 0.80, 200)]
+    for number, own, main in (
+        (1, (30, 0.95, 50), (30, 0.95, 50)),
+        (2, (11, 0.81, 200), (31, 0.96, 50)),
+    ):
+        told += [
+            report(kind, body, day(1), sha=f"{number:040x}", pull=number, branch=f"part-{number}")
+            for kind, body in measured(*own)
+        ]
+        told.append(merged(number, day(2 + number), created=day(1), body="Epic: E5.1", base_sha=BASE))
+        if with_main:
+            merge = f"{number + 4096:040x}"
+            told += [
+                report(kind, body, day(3 + number), sha=merge, branch="main")
+                for kind, body in measured(*main)
+            ]
+    return told
+
+
+def measured(tests: int, coverage: float, milliseconds: float) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        ("tests", {"total": tests, "failed": 0, "errors": 0, "flaky": 0}),
+        ("coverage", {"line_rate": coverage, "lines_valid": 100}),
+        ("benchmarks", benchmark("search", milliseconds)),
+    ]
+
+
+def test_changes_side_by_side_are_measured_on_their_base_branch(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(*side_by_side(with_main=True))
+    told = world.epic("E5.1").structure
+    quality = told["metrics"]["quality"]
+    assert quality["tests_added"] == {"value": 21, "text": "tests: 10 → 31, +21"}
+    assert quality["test_coverage"] == {"value": 0.96, "text": "line coverage: 80.0 % → 96.0 %, +16.0 points"}
+    gain = told["metrics"]["technical"]["best_performance_gain"]
+    assert gain["text"] == "search: 200 ms → 50 ms, 75 % faster, n=20"
+    own = [one["measures"][-1] for one in told["deliverables"]["pull_requests"]]
+    assert own == ["tests: 10 → 30, +20", "tests: 10 → 11, +1"]
+
+
+def test_heads_side_by_side_do_not_add_up(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(*side_by_side(with_main=False))
+    told = world.epic("E5.1").structure["metrics"]
+    why = "not measured on main after the merges"
+    assert told["quality"]["tests_added"] == {
+        "value": None, "basis": f"{why} (rocket#1: 10 → 30, +20; rocket#2: 10 → 11, +1)",
+    }  # fmt: skip
+    assert told["quality"]["test_coverage"]["value"] is None
+    assert told["technical"]["best_performance_gain"]["value"] is None
+    assert told["technical"]["performance"] == [
+        f"search: {why} (rocket#1: 200 ms → 50 ms, 75 % faster, n=20; rocket#2: 200 ms → 200 ms, unchanged, n=20)"
+    ]
+
+
+def test_a_head_that_begins_with_the_merge_of_the_others_contains_them() -> None:
+    first = inside(1, speed(300, 200), base="main", merge_sha="m1")
+    alone = replace(first, after_merge=())
+    later = inside(2, speed(200, 50), base="main", base_sha="m1", merge_sha="m2")
+    joined = built(alone, replace(later, after_merge=()))
+    assert joined["metrics"]["technical"]["performance"] == ["search: 300 ms → 50 ms, 83 % faster, n=20"]
+    elsewhere = inside(2, speed(300, 50), base="release", merge_sha="m2")
+    apart = built(first, elsewhere)["metrics"]["technical"]["performance"]
+    assert apart[0].startswith("search: not measured on release after the merges")
+
+
+def test_a_head_that_contains_what_was_reverted_since_measures_nothing() -> None:
+    undone = inside(1, left_out="reverted by #3", base="main", merge_sha="m1", merged=day(2))
+    revert = revert_of(3, 1, base="main", merge_sha="m3", merged=day(4))
+    head = inside(5, speed(300, 50), base="main", base_sha="m1", merged=day(6))
+    told = built(undone, revert, replace(head, after_merge=()))["metrics"]["technical"]["performance"]
+    assert told == ["search: not measured since rocket#1 was reverted"]
 
 
 ALL = (speed(300, 120), count_of_tests(10, 30), covered(0.5, 0.9))

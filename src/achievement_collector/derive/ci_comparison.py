@@ -1,16 +1,16 @@
-"""What a change did to the measures of CI: each report of the change beside the latest earlier one of its base branch.
+"""What a change did to the measures of CI: the report of its head beside that of the commit it is based on.
 
 Nothing is said without a baseline, and no change is called one that is smaller than the measurements' own spread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from achievement_collector.derive.quantities import SECONDS, quantity
-from achievement_collector.facts.work import CiReport
+from achievement_collector.facts.work import CiReport, PullRequest
 
 _SMALL_SHARE = 0.05
 """Of the earlier value: a smaller difference of times says nothing where the spread is not known."""
@@ -64,59 +64,159 @@ class Measure:
         return asdict(self) | {"change": self.change, "improves": self.improves, "text": in_words(self)}
 
 
-def over_time(measures: Sequence[tuple[str, Measure]]) -> tuple[tuple[str, Measure], ...]:
-    """Measures of several changes, each with its repository, in the order in which they were merged, as one for each
-    repository, kind and name: from the first one's baseline to the last one's report. What others merged in between is in
-    it as well; two repositories are never joined."""
-    chains: dict[tuple[str, str, str], list[Measure]] = {}
-    for repository, one in measures:
-        chains.setdefault((repository, one.kind, one.name), []).append(one)
-    return tuple((repository, _joined(chain)) for (repository, _, _), chain in chains.items())
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measure of a merged pull request: ``own`` of its head, ``merged`` of the commit that it became on its base
+    branch; at least one of them is there. ``holds`` are the keys of the other pull requests that its head is known to
+    contain, ``holds_merged`` those that the base branch contained after it."""
+
+    key: str
+    own: Measure | None
+    merged: Measure | None = None
+    holds: frozenset[str] = frozenset()
+    holds_merged: frozenset[str] = frozenset()
 
 
-def _joined(chain: Sequence[Measure]) -> Measure:
-    """From the first baseline in the unit of the last report to that report."""
+@dataclass(frozen=True, slots=True)
+class OverTime:
+    """A measure over several pull requests. ``measure`` is None where no report contains all of them; ``key`` names the one
+    whose report it ends with, ``is_merged`` says that it is one of the base branch, ``since`` names the first one that had a
+    baseline, where those before it had none."""
+
+    measure: Measure | None
+    key: str = ""
+    is_merged: bool = False
+    since: str = ""
+
+
+def over_time(chain: Sequence[Reading], left_out: Container[str] = ()) -> OverTime:
+    """The readings of one measure in one repository, in the order in which they were merged, as one: from the first baseline
+    to a report that contains all of them but those ``left_out``. What others merged in between is in it as well.
+
+    That of the base branch after the last merge contains them; that of the last one's head does where its base is known to.
+    """
     last = chain[-1]
-    first = next((one for one in chain if one.before is not None and one.unit == last.unit), None)
-    if first is None or first is last:
+    if len(chain) == 1:
+        candidates = [one for one in (last.own, last.merged) if one is not None]
+        best = next((one for one in candidates if one.before is not None), candidates[0])
+        return OverTime(best, last.key, best is last.merged)
+    needed = [one.key for one in chain[:-1] if one.key not in left_out]
+    if last.merged is not None and last.holds_merged.issuperset(needed):
+        end, is_merged = last.merged, True
+    elif last.own is not None and last.holds.issuperset(needed):
+        end, is_merged = last.own, False
+    else:
+        return OverTime(None, last.key)
+    starts = [
+        (one.key, told)
+        for one in chain
+        for told in (one.merged, one.own)
+        if told is not None and told.before is not None and told.unit == end.unit
+    ]
+    if not starts:
+        return OverTime(end, last.key, is_merged)
+    key, first = starts[0]
+    since = key if key != chain[0].key else ""
+    return OverTime(_spanned(first, end, len(chain)), last.key, is_merged, since)
+
+
+def _spanned(first: Measure, last: Measure, reports: int) -> Measure:
+    """From the baseline of one measure to the value of another."""
+    if first is last:
         return last
-    note = f"{len(chain)} reports" if last.kind == "findings" else ""
     is_clear = _differ(
         (last.after, last.spread, last.samples), (first.before or 0.0, first.spread_before, first.samples_before)
     ) if last.is_clear is not None and first.is_clear is not None else None  # fmt: skip
     return replace(
         last, before=first.before, samples_before=first.samples_before, spread_before=first.spread_before,
-        baseline=first.baseline, is_clear=is_clear, note=note,
+        baseline=first.baseline, is_clear=is_clear, note=f"{reports} reports" if last.kind == "findings" else "",
     )  # fmt: skip
 
 
-def compare(
-    own: Iterable[CiReport], reports: Sequence[CiReport], base: str, base_sha: str
-) -> tuple[Measure, ...]:
-    """The measures of a change, from the latest of its ``own`` reports of each kind and name.
-
-    The baseline is the report of the commit the change is based on (``base_sha``), whenever that was measured; else the
-    latest earlier one of the branch ``base``; never a report of the change itself.
-    """
-    latest: dict[tuple[str, str], CiReport] = {}
-    for one in sorted(own, key=lambda one: (one.at, one.key)):
-        latest[one.kind, one.name] = one
-    shas = {one.sha for one in latest.values()}
+def measures_of(pull: PullRequest, reports: Sequence[CiReport], before_merge: str) -> tuple[Measure, ...]:
+    """The measures of a pull request, of each kind and job: of its head against the commit it is based on; else of the commit
+    that it became against the one of the base branch before (``before_merge``). Of an earlier commit of it there is a
+    number and no comparison. ``reports`` are all of the repository, oldest first."""
     found: list[Measure] = []
-    for (kind, name), report in sorted(latest.items()):
-        alike = [
-            other for other in reports if (other.kind, other.name) == (kind, name) and other.sha not in shas
-        ]
-        exact = [other for other in alike if base_sha and other.sha == base_sha]  # whenever it was handed in
-        earlier = [
-            other
-            for other in alike
-            if other.at <= report.at and base and other.branch == base and other.pull_request is None
-        ]
-        chosen = exact or earlier
-        baseline = chosen[-1] if chosen else None
-        found += _measures(report, baseline, base)
+    for own in _by_kind(reports, pull).values():
+        at_head = [one for one in own if one.sha == pull.head_sha]
+        at_merge = [one for one in own if one.sha == pull.merge_sha]
+        if at_head or not (at_merge or pull.head_sha):
+            found += compare((at_head or own)[-1], reports, pull, pull.base_sha)
+        elif at_merge:
+            found += compare(at_merge[-1], reports, pull, before_merge)
+        else:
+            note = f"measured at {own[-1].sha[:7]}, which is not its head"
+            found += [_without_claim(one, note) for one in _measures(own[-1], None, "")]
     return tuple(found)
+
+
+def measures_after_merge(
+    pull: PullRequest, reports: Sequence[CiReport], before_merge: str
+) -> tuple[Measure, ...]:
+    """The measures of the commit that a pull request became, against the commit of the base branch before it."""
+    if not pull.merge_sha:
+        return ()
+    found: list[Measure] = []
+    for own in _by_kind(reports, pull).values():
+        at_merge = [one for one in own if one.sha == pull.merge_sha]
+        if at_merge:
+            found += compare(at_merge[-1], reports, pull, before_merge)
+    return tuple(found)
+
+
+def _by_kind(reports: Sequence[CiReport], pull: PullRequest) -> dict[tuple[str, str], list[CiReport]]:
+    """The reports of a pull request by kind and job, in the order of these, each list oldest first."""
+    shas = {pull.head_sha, pull.merge_sha} - {""}
+    found: dict[tuple[str, str], list[CiReport]] = {}
+    for one in reports:
+        if one.pull_request == pull.number or one.sha in shas:
+            found.setdefault((one.kind, one.name), []).append(one)
+    return dict(sorted(found.items()))
+
+
+def compare(
+    own: CiReport, reports: Sequence[CiReport], pull: PullRequest, base_sha: str
+) -> tuple[Measure, ...]:
+    """The measures of a report of a pull request, compared with the report of the commit ``base_sha``, whenever that was
+    handed in. Where that was not measured nothing is claimed: the latest earlier report of the base branch is told beside
+    the number, for what lies between the two is not known. Never compared with a report of the pull request itself."""
+    alike = [
+        other
+        for other in reports
+        if (other.kind, other.name) == (own.kind, own.name) and other.sha not in (own.sha, pull.head_sha)
+    ]
+    exact = [other for other in alike if base_sha and other.sha == base_sha]
+    if exact:
+        return tuple(_measures(own, exact[-1], pull.base))
+    nearby = [
+        other
+        for other in alike
+        if other.at <= own.at
+        and pull.base
+        and other.branch == pull.base
+        and other.pull_request is None
+        and other.sha != pull.merge_sha
+    ]
+    if not nearby:
+        return tuple(_measures(own, None, pull.base))
+    why = f"its base {base_sha[:7]} was not measured" if base_sha else "its base is not known"
+    found = []
+    for one in _measures(own, nearby[-1], pull.base):
+        had = (
+            ""
+            if one.before is None
+            else f", {pull.base} had {quantity(one.before, one.unit)} at {nearby[-1].sha[:7]}"
+        )
+        found.append(_without_claim(one, why + had))
+    return tuple(found)
+
+
+def _without_claim(one: Measure, note: str) -> Measure:
+    """A measure without its baseline, and why."""
+    return replace(
+        one, before=None, samples_before=None, spread_before=None, is_clear=None, baseline="", note=note
+    )
 
 
 def _measures(report: CiReport, baseline: CiReport | None, base: str) -> list[Measure]:

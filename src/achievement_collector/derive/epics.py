@@ -15,8 +15,9 @@ from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from achievement_collector.derive.ci_comparison import Measure, in_words, over_time
+from achievement_collector.derive.ci_comparison import Measure, OverTime, Reading, in_words, over_time
 from achievement_collector.derive.epic_outcomes import MeasuredShift, business_metrics
+from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.derive.pulls import attached_to, attachment_kind, reverted_number
 from achievement_collector.facts.work import Attachment, Check, EpicSource, Issue, PullRequest
 
@@ -42,19 +43,21 @@ class Rolled:
 
 @dataclass(frozen=True, slots=True)
 class PullInEpic:
-    """A pull request of an epic, with what ties it and what CI said."""
+    """A pull request of an epic, with what ties it and what CI said: ``measures`` are its own, ``after_merge`` those of the
+    commit that it became on its base branch."""
 
     pull: PullRequest
     basis: str
     checks: tuple[Check, ...] = ()
     measures: tuple[Measure, ...] = ()
     achievement: Rolled | None = None
+    after_merge: tuple[Measure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class EpicFacts:
     """Everything that belongs to an epic. ``sources`` are what it is outside, those of trackers first; ``milestones``
-    are (id, name, target date)."""
+    are (id, name, target date); ``order`` is that of all merges into its repositories, where it is known."""
 
     key: str
     sources: tuple[EpicSource, ...]
@@ -67,6 +70,7 @@ class EpicFacts:
     deployments: tuple[
         tuple[str, str, int, str], ...
     ] = ()  # (key, title, seconds, address), that brought its work
+    order: MergeOrder | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,7 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
     issues = sorted(
         (one for one in facts.issues if not one.is_removed), key=lambda one: (one.identifier, one.key)
     )
+    spans = _over_the_epic(merged, facts.order or MergeOrder(one.pull for one in merged))
     return {
         "key": facts.key,
         "title": title,
@@ -110,9 +115,9 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
         "timeline": _timeline(named, pulls, issues),
         "deliverables": _deliverables(pulls, delivered, issues, facts.issue_achievements or {}),
         "metrics": {
-            "technical": _technical(delivered, merged),
+            "technical": _technical(delivered, spans),
             "business": business_metrics(facts.shifts),
-            "quality": _quality(delivered, merged),
+            "quality": _quality(delivered, merged, spans),
             "team": _team(people, delivered, issues),
         },
         "evidence": {
@@ -361,25 +366,26 @@ def _pull_data(one: PullInEpic) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A measure from the base of the first merged pull request to the newest report of one repository. ``undone`` names
-    the pull request that was in the newest report and was reverted later: what the measure is since then is not known."""
+    """A measure from the base of the first merged pull request to the newest report of one repository. ``gap`` says why it is
+    not known what it is now, such as after a later revert; else it is empty."""
 
     repository: str
     measure: Measure
-    undone: str = ""
+    gap: str = ""
+    since: str = ""
 
     @property
     def text(self) -> str:
-        if self.undone:
-            return f"{self.measure.name}: not measured since {self.undone} was reverted"
-        return in_words(self.measure)
+        if self.gap:
+            return f"{self.measure.name}: {self.gap}"
+        return in_words(self.measure) + (f", from {self.since} on" if self.since else "")
 
     @property
     def unmeasured(self) -> dict[str, Any]:
-        return {"value": None, "basis": f"not measured since {self.undone} was reverted"}
+        return {"value": None, "basis": self.gap}
 
 
-def _over_the_epic(merged: Sequence[PullInEpic]) -> tuple[_Span, ...]:
+def _over_the_epic(merged: Sequence[PullInEpic], order: MergeOrder) -> tuple[_Span, ...]:
     """What CI measured over the epic, for each repository by itself; where there are several, the names say which.
 
     A span ends with the newest report of a pull request that was not reverted; the report of a revert is one, too. Of one
@@ -389,30 +395,92 @@ def _over_the_epic(merged: Sequence[PullInEpic]) -> tuple[_Span, ...]:
         key=lambda one: (one.pull.merged or 0, one.pull.key),
     )
     undone = _undone_since(ordered)
-    ends: dict[tuple[str, str, str], PullInEpic] = {}
+    chains: dict[tuple[str, str, str], list[PullInEpic]] = {}
     for one in ordered:
-        if one.pull.key not in undone:
-            ends |= {(one.pull.repository, told.kind, told.name): one for told in one.measures}
-    readings = []
-    for one in ordered:
-        for told in one.measures:
-            end = ends.get((one.pull.repository, told.kind, told.name))
-            if end is not None and _moment(one) <= _moment(end):
-                readings.append((one.pull.repository, told))
-    found = over_time(readings)
-    labels = _labels({repository for repository, _ in found})
+        for kind, name in dict.fromkeys((told.kind, told.name) for told in (*one.measures, *one.after_merge)):
+            chains.setdefault((one.pull.repository, kind, name), []).append(one)
+    for chain in chains.values():
+        while chain and chain[-1].pull.key in undone:
+            chain.pop()
+    labels = _labels({repository for (repository, _, _), chain in chains.items() if chain})
     spans = []
-    for repository, told in found:
-        end = ends[repository, told.kind, told.name]
-        stale = [
-            _short(one.pull)
-            for one in ordered
-            if one.pull.repository == repository and one.pull.key in undone and _moment(one) < _moment(end)
-            and ((since := undone[one.pull.key]) is None or since > _moment(end))
-        ]  # fmt: skip
-        name = f"{told.name} in {labels[repository]}" if len(labels) > 1 else told.name
-        spans.append(_Span(repository, replace(told, name=name), stale[-1] if stale else ""))
+    for (repository, kind, name), chain in chains.items():
+        if chain:
+            inside = [one for one in ordered if one.pull.repository == repository]
+            span = _span(kind, name, chain, inside, undone, order)
+            label = f"{name} in {labels[repository]}" if len(labels) > 1 else name
+            spans.append(replace(span, measure=replace(span.measure, name=label)))
     return tuple(spans)
+
+
+def _span(
+    kind: str,
+    name: str,
+    chain: Sequence[PullInEpic],
+    inside: Sequence[PullInEpic],
+    undone: Mapping[str, tuple[int, str] | None],
+    order: MergeOrder,
+) -> _Span:
+    """One measure over those pull requests ``inside`` a repository that have it."""
+
+    def measure(told: Iterable[Measure]) -> Measure | None:
+        return next((one for one in told if (one.kind, one.name) == (kind, name)), None)
+
+    pulls = [one.pull for one in inside]
+    readings = []
+    for one in chain:
+        own, after = measure(one.measures), measure(one.after_merge)
+        if own is not None and own.report and own.report == one.pull.merge_sha:
+            own, after = None, own
+        readings.append(
+            Reading(
+                one.pull.key, own, after,
+                frozenset(other.key for other in pulls if order.head_holds(one.pull, other)),
+                frozenset(other.key for other in pulls if order.merge_holds(one.pull, other)),
+            )
+        )  # fmt: skip
+    end = chain[-1]
+    short = {one.pull.key: _short(one.pull) for one in chain}
+    found = over_time(readings, undone)
+    if found.measure is None:
+        own_words = [
+            f"{short[one.key]}: {in_words(told).removeprefix(f'{name}: ')}"
+            for one in readings
+            if (told := one.own or one.merged) is not None
+        ]
+        more = f"; and {len(own_words) - _MOST_OWN} more" if len(own_words) > _MOST_OWN else ""
+        newest = readings[-1].own or readings[-1].merged
+        assert newest is not None
+        where = end.pull.base or "the base branch"
+        return _Span(
+            end.pull.repository, newest,
+            f"not measured on {where} after the merges ({'; '.join(own_words[:_MOST_OWN])}{more})",
+        )  # fmt: skip
+    stale = _still_inside(found, readings[-1], end, inside, undone)
+    gap = f"not measured since {stale} was reverted" if stale else ""
+    return _Span(end.pull.repository, found.measure, gap, short.get(found.since, ""))
+
+
+_MOST_OWN = 5
+
+
+def _still_inside(
+    found: OverTime,
+    last: Reading,
+    end: PullInEpic,
+    inside: Sequence[PullInEpic],
+    undone: Mapping[str, tuple[int, str] | None],
+) -> str:
+    """The last pull request that was reverted, but is in the report with which a span ends; empty where there is none."""
+    stale = ""
+    for one in inside:
+        if one.pull.key not in undone or _moment(one) >= _moment(end):
+            continue
+        since = undone[one.pull.key]
+        is_in_head = not found.is_merged and one.pull.key in last.holds
+        if since is None or since > _moment(end) or (is_in_head and since[1] not in last.holds):
+            stale = _short(one.pull)
+    return stale
 
 
 def _undone_since(ordered: Sequence[PullInEpic]) -> dict[str, tuple[int, str] | None]:
@@ -478,16 +546,15 @@ def _is_revert(one: PullInEpic) -> bool:
     )
 
 
-def _technical(delivered: Sequence[PullInEpic], merged: Sequence[PullInEpic]) -> dict[str, Any]:
-    spans = _over_the_epic(merged)
+def _technical(delivered: Sequence[PullInEpic], spans: Sequence[_Span]) -> dict[str, Any]:
     benchmarks = [one for one in spans if one.measure.kind == "benchmark"]
     gains = [
         (share, one.measure)
         for one in benchmarks
-        if not one.undone and one.measure.improves and (share := _share(one.measure))
+        if not one.gap and one.measure.improves and (share := _share(one.measure))
     ]
     best = max(gains, key=lambda pair: pair[0], default=None)
-    stale = next((one for one in benchmarks if one.undone), None)
+    stale = next((one for one in benchmarks if one.gap), None)
     nothing = stale.unmeasured if stale else _unmeasured("no benchmark got better against a baseline")
     skills = {
         skill
@@ -515,8 +582,9 @@ def _gain_data(share: float, one: Measure) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _quality(delivered: Sequence[PullInEpic], merged: Sequence[PullInEpic]) -> dict[str, Any]:
-    spans = _over_the_epic(merged)
+def _quality(
+    delivered: Sequence[PullInEpic], merged: Sequence[PullInEpic], spans: Sequence[_Span]
+) -> dict[str, Any]:
     latest = sorted(merged, key=_moment)
     states = [ci_state(one.checks) for one in delivered]
     known = [state for state in states if state in ("success", "failed")]
@@ -553,12 +621,12 @@ def _coverage(spans: Sequence[_Span]) -> dict[str, Any]:
             "value": None,
             "basis": f"not comparable across repositories: {'; '.join(one.text for one in found)}",
             "by_repository": [
-                {"repository": one.repository, "value": None if one.undone else one.measure.after, "text": one.text}
+                {"repository": one.repository, "value": None if one.gap else one.measure.after, "text": one.text}
                 for one in found
             ],
         }  # fmt: skip
     last = found[-1]
-    return last.unmeasured if last.undone else {"value": last.measure.after, "text": last.text}
+    return last.unmeasured if last.gap else {"value": last.measure.after, "text": last.text}
 
 
 def _tests_added(spans: Sequence[_Span]) -> dict[str, Any]:
@@ -568,7 +636,7 @@ def _tests_added(spans: Sequence[_Span]) -> dict[str, Any]:
         for one in spans
         if one.measure.kind == "tests" and one.measure.name.startswith("tests") and one.measure.change is not None
     ]  # fmt: skip
-    known = [one.measure.change or 0 for one in found if not one.undone]
+    known = [one.measure.change or 0 for one in found if not one.gap]
     if found and not known:
         return found[0].unmeasured
     if not found:

@@ -177,7 +177,7 @@ def _measures(structure: Structure, persona: Persona, standing: Standing) -> Sec
         lines = (*lines, "Performance not measured: no benchmark was reported.")
     if not found["build_time"]:
         lines = (*lines, "Build time not measured: no build time was reported.")
-    note = "From the base of the first merged pull request to the newest report, where there is a baseline."
+    note = "From the base of the first merged pull request to the newest report that contains all, where there is one."
     return Section("text", "Measured", note, lines=tuple(one_line(line) for line in lines))
 
 

@@ -36,11 +36,12 @@ from achievement_collector.derive.achievements import (
 from achievement_collector.derive.categories import DECLARED, ChangeText, features_of
 from achievement_collector.derive.category_model import RepositoryStyle
 from achievement_collector.derive.changes import ChangeDraft, State, group_changes, title_of
-from achievement_collector.derive.ci_comparison import Measure, compare
+from achievement_collector.derive.ci_comparison import Measure, measures_of
 from achievement_collector.derive.conclusions import AchievementKind
 from achievement_collector.derive.credit import settle_credit
 from achievement_collector.derive.history import History
 from achievement_collector.derive.identity import AuthorKind, AuthorRules
+from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.derive.messages import parse_header
 from achievement_collector.derive.pull_achievements import conclude_pull, follow_relands, join_pulls
 from achievement_collector.derive.pulls import standings
@@ -236,8 +237,9 @@ class _Work:
         """What CI measured of each merged pull request."""
         if not self.told.reports:
             return
+        order = MergeOrder(self.told.pulls)
         for pull in (*self.pulls.values(), *self.elsewhere):
-            found = pull_measures(pull, self.told.reports)
+            found = measures_of(pull, self.told.reports, order.commit_before(pull))
             if found:
                 self.measures[pull.number] = found
 
@@ -507,16 +509,6 @@ class _Work:
             1.0,
             list(found.values()),
         )
-
-
-def pull_measures(pull: PullRequest, reports: Sequence[CiReport]) -> tuple[Measure, ...]:
-    """What CI measured of a pull request, against its base branch."""
-    shas = {pull.head_sha, pull.merge_sha} - {""}
-    own = [one for one in reports if one.pull_request == pull.number or one.sha in shas]
-    if any(one.pull_request == pull.number for one in own):  # what was measured before the merge says most
-        own = [one for one in own if one.pull_request == pull.number]
-    others = [one for one in reports if one.sha not in shas]  # not its own merge
-    return compare(own, others, pull.base, pull.base_sha) if own else ()
 
 
 def _uses_types(types: Sequence[str]) -> bool:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.config import Settings
 from achievement_collector.derive import RULES_VERSION
 from achievement_collector.derive.achievements import Conclusion
+from achievement_collector.derive.ci_comparison import Measure, measures_after_merge, measures_of
 from achievement_collector.derive.epic_achievements import conclude_epic
 from achievement_collector.derive.epics import (
     Completion,
@@ -25,9 +26,10 @@ from achievement_collector.derive.epics import (
     content_hash,
     iso,
 )
+from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.observations import Kind, Observation
-from achievement_collector.facts.work import CiReport, PullRequest
+from achievement_collector.facts.work import PullRequest
 from achievement_collector.ledger import achievements as conclusions
 from achievement_collector.ledger import epics as stored
 from achievement_collector.ledger import work
@@ -363,11 +365,11 @@ def gather(connection: Connection, key: str, settings: Settings, index: EpicInde
     issues = work.issues(connection, keys=[one for one in belonging if one.startswith("linear/")])
     pulls = work.pull_requests(connection, keys=[one for one in belonging if "#" in one])
     rolled = rolled_pulls(connection, pulls)
-    reports: dict[str, list[CiReport]] = {}
+    ci = _Measured(connection, {pull.repository for pull in pulls} if settings.ci_enabled else ())
     inside = [
         PullInEpic(
-            pull, members[pull.key], tuple(work.checks(connection, pull.repository, [pull.head_sha])),
-            _measures(connection, pull, reports) if settings.ci_enabled else (), rolled.get(pull.key),
+            pull, members[pull.key], tuple(work.checks(connection, pull.repository, [pull.head_sha])), ci.own(pull),
+            rolled.get(pull.key), ci.after_merge(pull),
         )
         for pull in pulls
     ]  # fmt: skip
@@ -383,18 +385,28 @@ def gather(connection: Connection, key: str, settings: Settings, index: EpicInde
         tuple(work.attachments(connection, issues=[issue.key for issue in issues])), tuple(milestones),
         {issue: by_uid[uid] for issue, uid in of_issues.items() if uid in by_uid},
         measured_shifts(connection, [pull.key for pull in pulls], settings),
-        deployments_of(connection, [one.id for one in rolled.values()]),
+        deployments_of(connection, [one.id for one in rolled.values()]), ci.order,
     )  # fmt: skip
 
 
-def _measures(
-    connection: Connection, pull: PullRequest, reports: dict[str, list[CiReport]]
-) -> tuple[Any, ...]:
-    from achievement_collector.services.deriving import pull_measures
+class _Measured:
+    """What CI measured of the pull requests of these repositories; ``order`` is that of their merges, as far as there are
+    measures."""
 
-    if pull.repository not in reports:
-        reports[pull.repository] = work.ci_reports(connection, pull.repository)
-    return pull_measures(pull, reports[pull.repository]) if reports[pull.repository] else ()
+    def __init__(self, connection: Connection, repositories: Iterable[str]) -> None:
+        self._reports = {place: work.ci_reports(connection, place) for place in sorted(repositories)}
+        measured = [place for place, reports in self._reports.items() if reports]
+        self.order = MergeOrder(
+            pull for place in measured for pull in work.pull_requests(connection, repository=place)
+        )
+
+    def own(self, pull: PullRequest) -> tuple[Measure, ...]:
+        reports = self._reports.get(pull.repository, ())
+        return measures_of(pull, reports, self.order.commit_before(pull))
+
+    def after_merge(self, pull: PullRequest) -> tuple[Measure, ...]:
+        reports = self._reports.get(pull.repository, ())
+        return measures_after_merge(pull, reports, self.order.commit_before(pull))
 
 
 def gathered_by(connection: Connection, facts: EpicFacts) -> list[Rolled]:
