@@ -418,6 +418,37 @@ def test_only_attempts_of_the_same_run_hide_a_failure() -> None:
     assert state(("check/1", "failure", 1, 5), ("suite/2", "success", 6, 9)) == "failed"
 
 
+def test_workflows_of_one_name_do_not_hide_each_others_failure() -> None:
+    def state(*told: tuple[str, str, str]) -> str:
+        return ci_state(
+            Check(f"{ROCKET}/run/{n}/1", "CI", "s", what, n, n + 5, path=path, event=event)
+            for n, (path, event, what) in enumerate(told, 1)
+        )
+
+    backend, frontend = ".github/workflows/backend.yml", ".github/workflows/frontend.yml"
+    assert state((backend, "pull_request", "failure"), (frontend, "pull_request", "success")) == "failed"
+    assert state((backend, "push", "failure"), (backend, "pull_request", "success")) == "failed"
+    assert state((backend, "push", "failure"), (f"{backend}@main", "push", "success")) == "success"
+    assert state(("", "push", "failure"), ("", "push", "success")) == "success"
+
+
+def test_a_failed_workflow_holds_an_epic_open_beside_another_of_its_name(any_ledger: Ledger) -> None:
+    def run(number: int, path: str, conclusion: str) -> Observation:
+        sha = f"{1:040x}"
+        fields = {
+            "name": "CI", "sha": sha, "conclusion": conclusion, "started": day(2) + number, "completed": day(2) + 10,
+            "attempt": 1, "url": "", "path": f".github/workflows/{path}.yml", "event": "pull_request",
+        }  # fmt: skip
+        return Observation(Kind.CHECK, f"{ROCKET}/run/{number}/1", day(2), fields, f"{ROCKET}@{sha}")
+
+    world = World(any_ledger)
+    world.tell(project("search", "E5.1 Search", day(0)), part(1, "merged"), completed())
+    world.tell(run(1, "backend", "failure"), run(2, "frontend", "success"))
+    assert world.epic("E5.1").unmet == ("CI of rocket#1 is failed",)
+    world.tell(run(3, "backend", "success"))
+    assert world.epic("E5.1").state == "completed"
+
+
 def test_conditions_that_are_switched_off_do_not_hold_an_epic_up(any_ledger: Ledger) -> None:
     world = World(any_ledger, require_ci_success=False, require_all_prs_merged=False)
     world.tell(project("search", "E5.1 Search"), part(1, "merged"), part(2, "opened"), completed())

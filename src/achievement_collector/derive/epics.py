@@ -192,17 +192,19 @@ def ci_state(checks: Iterable[Check]) -> str:
     """success, failed, running or unknown: what holds of every check of a commit taken together. An unknown conclusion is
     no failure, and no success.
 
-    Of a workflow's run the newest attempt holds, of several runs or statuses of one name the newest. Check runs and suites
-    of one name may belong to different workflows: a failure among them holds until one begins after it had ended."""
+    Of a workflow's run the newest attempt holds, of several runs of one workflow (its file; its name where that was not
+    told) by one event the newest, of several statuses of one name the newest. Check runs and suites of one name may belong to
+    different workflows: a failure among them holds until one begins after it had ended."""
     attempts: dict[tuple[str, str], Check] = {}
     for one in sorted(checks, key=lambda one: (one.attempt, one.started or 0, one.key)):
         kind, identity = _kind_of(one)
         attempts[kind, identity] = one
-    alike: dict[tuple[str, str], list[Check]] = {}
+    alike: dict[tuple[str, str, str], list[Check]] = {}
     for (kind, _), one in attempts.items():
-        alike.setdefault((kind, one.name), []).append(one)
+        file = one.path.partition("@")[0] if kind == "run" else ""
+        alike.setdefault((kind, file or one.name, one.event if kind == "run" else ""), []).append(one)
     conclusions = set()
-    for (kind, _), ones in alike.items():
+    for (kind, _, _), ones in alike.items():
         conclusions.add(max(ones, key=lambda one: (one.started or 0, one.attempt, one.key)).conclusion)
         if kind not in ("run", "status"):
             conclusions |= {

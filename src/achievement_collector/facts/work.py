@@ -143,7 +143,8 @@ class EpicSource:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What CI says about a commit. ``conclusion`` is empty while it runs; an unknown one is no failure."""
+    """What CI says about a commit. ``conclusion`` is empty while it runs; an unknown one is no failure. ``path`` is the file
+    of a workflow, ``event`` what its run was started by (``push``); both are empty where that was not told."""
 
     key: str
     name: str
@@ -153,6 +154,8 @@ class Check:
     completed: int | None = None
     url: str = ""
     attempt: int = 1
+    path: str = ""
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -270,7 +270,8 @@ def checks(connection: Connection, repository: str, shas: Iterable[str]) -> list
     return [
         Check(
             one.key, told.get("name", ""), told.get("sha", ""), told.get("conclusion") or "", told.get("started"),
-            told.get("completed"), told.get("url", ""), told.get("attempt") or 1,
+            told.get("completed"), told.get("url", ""), told.get("attempt") or 1, told.get("path") or "",
+            told.get("event") or "",
         )
         for one in things(connection, Kind.CHECK, scopes=scopes)
         for told in [one.fields]
