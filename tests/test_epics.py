@@ -1000,6 +1000,44 @@ def test_heads_side_by_side_do_not_add_up(any_ledger: Ledger) -> None:
     ]
 
 
+def failing(before: float, after: float) -> Measure:
+    return Measure("tests", "failed tests", after, before, "tests", False)
+
+
+def test_failing_tests_are_told_beside_those_added() -> None:
+    first, later = inside(1, count_of_tests(10, 11), failing(0, 2)), inside(2, count_of_tests(11, 12))
+    quality = built(first)["metrics"]["quality"]
+    assert quality["tests_added"] == {"value": 1, "text": "tests: 10 → 11, +1"}
+    assert quality["failed_and_flaky_tests"] == ["failed tests: 0 → 2"]
+    assert built(first, later)["metrics"]["quality"]["failed_and_flaky_tests"] == []  # they pass again
+    still = inside(2, count_of_tests(11, 12), failing(2, 1))
+    assert built(first, still)["metrics"]["quality"]["failed_and_flaky_tests"] == ["failed tests: 0 → 1"]
+    fixed = inside(3, count_of_tests(12, 12), failing(1, 0))
+    assert built(still, fixed)["metrics"]["quality"]["failed_and_flaky_tests"] == ["failed tests: 2 → 0"]
+
+
+def test_an_epics_score_and_team_tell_of_everybody_it_credits(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(project("search", "E5.1 Search", day(0)), part(1, "merged"), check(1, "success", day(2)))
+    world.tell(part(2, "merged"), check(2, "success", day(4)))
+    world.tell(
+        done(
+            "ENG-12",
+            "Show sources",
+            day(6),
+            project="search",
+            assignee="Dana Dee",
+            assignee_email="dana@example.dev",
+        )
+    )
+    world.tell(completed())
+    (epic,) = world.achievements(kind="epic")
+    assert {credit.person for credit in epic.credits} == {"alice", "bob", "Dana Dee"}
+    assert [one.fact for one in epic.impact.parts if one.name == "people"] == ["the work of 3 people"]
+    team = world.epic("E5.1").structure["metrics"]["team"]
+    assert (team["contributors"], team["contributor_count"]) == (["Dana Dee", "alice", "bob"], 3)
+
+
 def test_a_head_that_begins_with_the_merge_of_the_others_contains_them() -> None:
     first = inside(1, speed(300, 200), base="main", merge_sha="m1")
     alone = replace(first, after_merge=())

@@ -21,6 +21,7 @@ from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.work import pull_requests
 from achievement_collector.services.intake import process_waiting, retry_deliveries
 from achievement_collector.sources.bodies import Body, moment
+from achievement_collector.sources.github.events import translate
 from achievement_collector.sources.relevance import NotRelevant, NotUnderstood
 from tests.conftest import settings as collector_settings
 
@@ -364,3 +365,19 @@ def test_a_body_has_an_answer_to_every_question() -> None:
     assert body.text("t") == "?�"
     assert body.moment("m") is None
     assert body.moment("s") == 1_700_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("user", "is_bot"),
+    [
+        ({"login": "coderabbitai[bot]", "type": "Bot"}, True), ({"login": "Copilot", "type": "Bot"}, True),
+        ({"login": "ada", "type": "User"}, False),
+    ],
+)  # fmt: skip
+def test_a_review_tells_whether_a_program_wrote_it(user: dict[str, Any], is_bot: bool) -> None:
+    body = {
+        "repository": {"full_name": "acme/rocket"}, "pull_request": {"number": 1},
+        "review": {"id": 7, "user": user, "state": "approved", "submitted_at": "2026-01-01T00:00:00Z"},
+    }  # fmt: skip
+    seen = translate("pull_request_review", Body(body), 0)[-1]
+    assert (seen.kind, seen.fields["is_bot"]) == (Kind.REVIEW, is_bot)

@@ -76,7 +76,7 @@ def test_a_merged_pull_request_is_one_achievement_with_what_the_forge_tells(any_
     assert one.occurred.timestamp() * 1000 == day(2)
     assert [credit.person for credit in one.credits] == ["alice"]
     assert evidence(one, "lead time") == [("", "from opened to merged:", "6.0", "hours")]
-    assert evidence(one, "reviews") == [("", "reviews by bob, carol, 2 of them approving", "4", "reviews")]
+    assert evidence(one, "reviews") == [("", "reviews by bob, carol, 2 of them approving", "3", "reviews")]
     assert evidence(one, "labels") == [("", "backend, type: enhancement", "", "")]
     assert [reference for reference, *_ in evidence(one, "issue")] == ["#7", "acme/other#8"]
     (pull,) = [e for e in one.evidence if e.kind == "pull request"]
@@ -108,6 +108,86 @@ def test_programs_are_left_out(any_ledger: Ledger) -> None:
     assert world.left_out() == {"Bump lodash": "made by a program: dependabot[bot]"}
     (one,) = world.achievements(left_out=True)
     assert one.credits == ()
+
+
+@pytest.mark.parametrize("login", ["renovate-bot", "k8s-ci-robot", "acme-builder"])
+def test_programs_that_the_forge_calls_users_are_left_out(
+    any_ledger: Ledger, tmp_path: Path, login: str
+) -> None:
+    (tmp_path / "bots.toml").write_text('names = ["acme-builder"]')
+    world = World(any_ledger, rules=tmp_path)
+    world.tell(merged(1, day(2), title="Bump lodash", author=login, body="Epic: E1"))
+    assert world.left_out() == {"Bump lodash": f"made by a program: {login}"}
+    told = world.epic("E1").structure
+    assert told["deliverables"]["bot_pull_requests"]["count"] == 1
+    assert (told["deliverables"]["prs_merged"], told["metrics"]["team"]["contributors"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("login", "is_bot", "agent"),
+    [
+        ("Copilot", True, "GitHub Copilot"),
+        ("claude[bot]", True, "Claude"),
+        ("copilot", False, "GitHub Copilot"),
+    ],
+)
+def test_the_work_of_an_ai_agent_is_its_human_co_authors(
+    any_ledger: Ledger, login: str, is_bot: bool, agent: str
+) -> None:
+    world = World(any_ledger)
+    body = "Answers questions.\r\n\r\nEpic: E1\r\nCo-authored-by: Ada <ada@x.example>"
+    given: dict[str, Any] = {"author": login, "author_id": 198982749, "is_bot": is_bot}
+    world.tell(merged(1, day(2), title="Add answers", body=body, **given))
+    (one,) = world.achievements()
+    assert [credit.person for credit in one.credits] == ["Ada"]
+    assert one.assisted_by == (agent,)
+    assert world.epic("E1").structure["metrics"]["team"]["contributors"] == ["Ada"]
+    world.tell(merged(2, day(3), title="Add questions", body="Epic: E1", **given))
+    assert world.left_out() == {"Add questions": "no person is accountable for it: made by an AI agent alone"}
+    assert world.epic("E1").structure["metrics"]["team"]["contributors"] == ["Ada"]
+
+
+def test_a_co_author_named_in_the_body_is_credited_beside_the_author(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    body = "Text.\n\n<!-- Co-authored-by: Name <mail@x.example> -->\nCo-authored-by: Ada <ada@x.example>"
+    world.tell(merged(1, day(2), body=body))
+    (one,) = world.achievements()
+    roles = [(credit.person, credit.role.value, credit.commits) for credit in one.credits]
+    assert roles == [("alice", "author", 2), ("Ada", "co-author", 0)]
+
+
+def test_only_people_review_and_not_their_own_work(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        merged(12, day(2), body="Epic: E1"), review(12, "Alice", day(1), "commented", 1),
+        review(12, "k8s-ci-robot", day(1), "approved", 2), review(12, "bob", day(1), "approved", 3),
+        replace_fields(review(12, "coderabbitai[bot]", day(1), "commented", 4), is_bot=True),
+        review(12, "Copilot", day(1), "commented", 5),
+    )  # fmt: skip
+    (one,) = world.achievements()
+    assert evidence(one, "reviews") == [("", "reviews by bob, 1 of them approving", "1", "reviews")]
+    assert [label for _, label, *_ in evidence(one, "automatic reviews")] == [
+        "by programs: Copilot, coderabbitai[bot], k8s-ci-robot"
+    ]
+    metrics = world.epic("E1").structure["metrics"]
+    assert (metrics["team"]["reviewers"], metrics["team"]["reviews"]) == (["bob"], 1)
+    assert metrics["quality"]["reviewed"] == {"value": 1, "n": 1}
+
+
+def test_what_only_programs_and_its_author_looked_at_was_not_reviewed(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+    world.tell(
+        merged(12, day(2), body="Epic: E1"), review(12, "alice", day(1), "commented", 1),
+        review(12, "github-actions[bot]", day(1), "approved", 2),
+    )  # fmt: skip
+    (one,) = world.achievements()
+    assert evidence(one, "reviews") == []
+    metrics = world.epic("E1").structure["metrics"]
+    assert (metrics["quality"]["reviewed"], metrics["team"]["reviews"]) == ({"value": 0, "n": 1}, 0)
+
+
+def replace_fields(told: Observation, **fields: Any) -> Observation:
+    return replace(told, fields={**told.fields, **fields})
 
 
 def test_one_without_a_known_author_is_left_out(any_ledger: Ledger) -> None:

@@ -38,7 +38,7 @@ def epic_parts(
     gain = structure["metrics"]["technical"]["best_performance_gain"]
     if gain["value"] is not None:
         impact.append(ScorePart("measured", 15.0 * gain["value"] / (gain["value"] + 0.25), gain["text"]))
-    people = structure["metrics"]["team"]["contributor_count"]
+    people = len({name for one in counted for name in one.people})
     if people > 1:
         impact.append(ScorePart("people", 10.0 * (people - 1) / (people + 2), f"the work of {people} people"))
         complexity.append(

@@ -44,7 +44,7 @@ class Rolled:
 @dataclass(frozen=True, slots=True)
 class PullInEpic:
     """A pull request of an epic, with what ties it and what CI said: ``measures`` are its own, ``after_merge`` those of the
-    commit that it became on its base branch."""
+    commit that it became on its base branch; ``authors`` are the people who made it by the forge, its author where None."""
 
     pull: PullRequest
     basis: str
@@ -52,6 +52,14 @@ class PullInEpic:
     measures: tuple[Measure, ...] = ()
     achievement: Rolled | None = None
     after_merge: tuple[Measure, ...] = ()
+    authors: tuple[str, ...] | None = None
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Who is credited for it, else who made it."""
+        if self.achievement and self.achievement.people:
+            return self.achievement.people
+        return (self.pull.author,) if self.authors is None else self.authors
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,7 @@ def build_epic(facts: EpicFacts) -> dict[str, Any]:
             "technical": _technical(delivered, spans),
             "business": business_metrics(facts.shifts),
             "quality": _quality(delivered, merged, spans),
-            "team": _team(people, delivered, issues),
+            "team": _team(people, delivered, issues, facts.issue_achievements or {}),
         },
         "evidence": {
             **_evidence(pulls, issues, facts.attachments),
@@ -401,6 +409,14 @@ def _over_the_epic(merged: Sequence[PullInEpic], order: MergeOrder) -> tuple[_Sp
     for one in ordered:
         for kind, name in dict.fromkeys((told.kind, told.name) for told in (*one.measures, *one.after_merge)):
             chains.setdefault((one.pull.repository, kind, name), []).append(one)
+    for (
+        repository,
+        kind,
+        name,
+    ) in chains:  # a report tells failed tests only where there are any, now or before
+        counted = chains.get((repository, kind, _counting(name)))
+        if kind == "tests" and counted is not None:
+            chains[repository, kind, name] = [*counted]
     for chain in chains.values():
         while chain and chain[-1].pull.key in undone:
             chain.pop()
@@ -425,8 +441,13 @@ def _span(
 ) -> _Span:
     """One measure over those pull requests ``inside`` a repository that have it."""
 
-    def measure(told: Iterable[Measure]) -> Measure | None:
-        return next((one for one in told if (one.kind, one.name) == (kind, name)), None)
+    def measure(told: Sequence[Measure]) -> Measure | None:
+        found = {one.name: one for one in told if one.kind == kind}
+        if name in found or kind != "tests" or _counting(name) not in found:
+            return found.get(name)
+        total = found[_counting(name)]
+        before = None if total.before is None else 0.0
+        return replace(total, name=name, after=0.0, before=before, higher_is_better=False)
 
     pulls = [one.pull for one in inside]
     readings = []
@@ -464,6 +485,11 @@ def _span(
 
 
 _MOST_OWN = 5
+
+
+def _counting(name: str) -> str:
+    """``tests (unit)`` for ``failed tests (unit)``: the measure that counts all tests of the same report."""
+    return re.sub(r"^(?:failed|flaky) (?=tests)", "", name)
 
 
 def _still_inside(
@@ -601,6 +627,7 @@ def _quality(
     return {
         "test_coverage": _coverage(spans),
         "tests_added": _tests_added(spans),
+        "failed_and_flaky_tests": _failed_and_flaky(spans),
         "security_findings": [one.text for one in spans if one.measure.kind == "findings"],
         "ci_success_rate": (
             {"value": known.count("success") / len(known), "n": len(known), "unknown": len(states) - len(known)}
@@ -636,7 +663,7 @@ def _tests_added(spans: Sequence[_Span]) -> dict[str, Any]:
     found = [
         one
         for one in spans
-        if one.measure.kind == "tests" and one.measure.name.startswith("tests") and one.measure.change is not None
+        if _is_count_of_tests(one.measure) and one.measure.change is not None
     ]  # fmt: skip
     known = [one.measure.change or 0 for one in found if not one.gap]
     if found and not known:
@@ -646,16 +673,32 @@ def _tests_added(spans: Sequence[_Span]) -> dict[str, Any]:
     return {"value": int(sum(known)), "text": "; ".join(one.text for one in found)}
 
 
+def _failed_and_flaky(spans: Sequence[_Span]) -> list[str]:
+    """The failed and flaky tests over the epic, where there are any at its beginning or end, or that is not known."""
+    found = [one for one in spans if one.measure.kind == "tests" and not _is_count_of_tests(one.measure)]
+    return [one.text for one in found if one.gap or one.measure.before or one.measure.after]
+
+
+def _is_count_of_tests(one: Measure) -> bool:
+    return one.kind == "tests" and one.name.startswith("tests")
+
+
 def _team(
-    pulls: Sequence[PullInEpic], delivered: Sequence[PullInEpic], issues: Sequence[Issue]
+    pulls: Sequence[PullInEpic],
+    delivered: Sequence[PullInEpic],
+    issues: Sequence[Issue],
+    rolled: Mapping[str, Rolled],
 ) -> dict[str, Any]:
-    """``pulls`` are those by people, ``delivered`` those of them that are merged and not undone."""
+    """``pulls`` are those by people, ``delivered`` those of them that are merged and not undone; contributors are who made
+    these, and who is credited for issues that count by themselves."""
     makers: dict[str, int] = {}
     for one in delivered:
-        people = one.achievement.people if one.achievement and one.achievement.people else (one.pull.author,)
-        for name in people:
+        for name in one.people:
             if name:
                 makers[name] = makers.get(name, 0) + 1
+    for told in rolled.values():
+        for name in told.people if told.is_counted else ():
+            makers[name] = makers.get(name, 0) + 1
     times = [one.pull.lead_time for one in delivered if one.pull.lead_time is not None]
     reviewers = sorted({name for one in pulls for name in one.pull.reviewers})
     assignees = sorted({issue.assignee for issue in issues if issue.is_completed and issue.assignee})
@@ -663,7 +706,7 @@ def _team(
         "contributors": sorted(makers),
         "contributor_count": len(makers),
         "reviewers": reviewers,
-        "reviews": sum(len(one.pull.reviews) for one in pulls),
+        "reviews": sum(len(one.pull.human_reviews) for one in pulls),
         "assignees": assignees,
         "lead_time_median": (
             {"value": median(times), "n": len(times), "unit": "s"}

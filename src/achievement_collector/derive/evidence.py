@@ -103,9 +103,11 @@ def change_evidence(
 def _pull_evidence(pull: Mapping[str, Any]) -> list[Evidence]:
     found = []
     if pull["reviews"]:
-        names = ", ".join(pull["reviewers"]) or "the author alone"
-        label = f"reviews by {names}, {pull['approvals']} of them approving"
+        label = f"reviews by {', '.join(pull['reviewers'])}, {pull['approvals']} of them approving"
         found.append(Evidence("reviews", "", label, str(pull["reviews"]), "reviews", source="github"))
+    if pull.get("reviewing_bots"):
+        names = ", ".join(pull["reviewing_bots"])
+        found.append(Evidence("automatic reviews", "", f"by programs: {names}", source="github"))
     if pull["lead_time"] is not None:
         hours = pull["lead_time"] / 3600
         told = (f"{hours:.1f}", "hours") if hours < 48 else (f"{hours / 24:.1f}", "days")

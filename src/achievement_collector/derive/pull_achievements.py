@@ -31,6 +31,7 @@ from achievement_collector.derive.conclusions import (
     ValueKind,
 )
 from achievement_collector.derive.history import History
+from achievement_collector.derive.identity import Work
 from achievement_collector.derive.messages import clean_title, declares_breaking, parse_header
 from achievement_collector.derive.pulls import (
     Standing,
@@ -140,13 +141,13 @@ def conclude_pull(
     pull: PullRequest,
     standing: Standing,
     rules: Rules,
-    author: int | None,
+    work: Work,
     measures: tuple[Measure, ...],
     epic: str,
     fingerprint: str,
 ) -> Conclusion:
-    """The achievement of a merged pull request known from its forge alone. Its size is what the forge counts: generated
-    and vendored files are not told apart, and the score says so."""
+    """The achievement of a merged pull request known from its forge alone, made by ``work``. Its size is what the forge counts:
+    generated and vendored files are not told apart, and the score says so."""
     assert pull.merged is not None
     title = clean_title(pull.title) or f"#{pull.number}"
     header = parse_header(pull.title)
@@ -158,7 +159,8 @@ def conclude_pull(
     if not size.is_measured:
         told = f'declared type "{header.type}"' if header else "merged; its size was not told"
         verdict = verdict._replace(is_significant=True, reason=told)
-    left_out = _left_out(pull, standing, author) or ("" if verdict.is_significant else verdict.reason)
+    credited = _credited(pull, work, rules)
+    left_out = _left_out(pull, standing, work, credited) or ("" if verdict.is_significant else verdict.reason)
     left_out = left_out or pull_left_out(pull, size, epic, rules)
     description = readable_body(pull.body, LONGEST_DESCRIPTION)
     labelled = category_of_labels(pull.labels) if header is None else ()
@@ -204,6 +206,8 @@ def conclude_pull(
         "anchor": "",
         "pull": pull_detail(pull) | {"merge_sha": pull.merge_sha},
     }
+    if work.assisted_by:
+        detail["assisted_by"] = list(work.assisted_by)
     if issues:
         detail["issues"] = list(issues)
     if measures:
@@ -223,11 +227,20 @@ def conclude_pull(
     )
     return Conclusion(
         f"pr/{pull.number}", AchievementKind.CHANGE.value, storable_text(title)[:LONGEST_TITLE], storable_text(description),
-        call.category.value, scaled_value(raw_total(complexity), 1.0), pull.merged // 1000, 0, not left_out, pull.is_bot,
+        call.category.value, scaled_value(raw_total(complexity), 1.0), pull.merged // 1000, 0, not left_out, work.is_bot,
         left_out, round(raw_total(impact), 3), pull.number, "", fingerprint,
         json.dumps(detail, ensure_ascii=False, separators=(",", ":")), skills,
-        ((author, Role.AUTHOR.value, pull.commits or 0),) if author is not None and not pull.is_bot else (),
+        credited,
     )  # fmt: skip
+
+
+def _credited(pull: PullRequest, work: Work, rules: Rules) -> tuple[tuple[int, str, int], ...]:
+    """(signature id, role, commits): the first is accountable for all commits, how many the others wrote is not known."""
+    ids = dict.fromkeys(number for who in work.authors if (number := rules.ids.get(who)) is not None)
+    return tuple(
+        (number, Role.CO_AUTHOR.value, 0) if place else (number, Role.AUTHOR.value, pull.commits or 0)
+        for place, number in enumerate(ids)
+    )
 
 
 def _forge_counts(part: list[Any]) -> list[Any]:
@@ -236,13 +249,16 @@ def _forge_counts(part: list[Any]) -> list[Any]:
     return part
 
 
-def _left_out(pull: PullRequest, standing: Standing, author: int | None) -> str:
+def _left_out(
+    pull: PullRequest, standing: Standing, work: Work, credited: Sequence[tuple[int, str, int]]
+) -> str:
     if standing.state == "reverted":
         return f"reverted by #{standing.other}"
     if standing.state == "revert":
         return "a revert: it takes credit away and earns none"
-    if pull.is_bot:
+    if work.is_bot:
         return f"made by a program: {storable_text(pull.author)}"
-    if author is None:
-        return "nobody is known to have made it"
+    if not credited:
+        alone = "no person is accountable for it: made by an AI agent alone"
+        return alone if work.assisted_by else "nobody is known to have made it"
     return ""

@@ -12,12 +12,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One review of a pull request. ``state`` is approved, changes_requested, commented or dismissed."""
+    """One review of a pull request. ``state`` is approved, changes_requested, commented or dismissed; ``is_bot`` says that a
+    program wrote it."""
 
     id: str
     reviewer: str
     state: str
     submitted: int | None
+    is_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,23 @@ class PullRequest:
         return (self.merged - self.created) / 1000
 
     @property
-    def reviewers(self) -> tuple[str, ...]:
-        """Who reviewed it, in the order of their first review; not its author."""
+    def human_reviews(self) -> tuple[Review, ...]:
+        """The reviews by people, in the order in which they were submitted; the author's own replies are none."""
         ordered = sorted(self.reviews, key=lambda one: (one.submitted or 0, one.id))
-        names = dict.fromkeys(one.reviewer for one in ordered if one.reviewer and one.reviewer != self.author)
-        return tuple(names)
+        author = self.author.lower()
+        return tuple(
+            one for one in ordered if one.reviewer and not one.is_bot and one.reviewer.lower() != author
+        )
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """The people who reviewed it, in the order of their first review."""
+        return tuple(dict.fromkeys(one.reviewer for one in self.human_reviews))
+
+    @property
+    def reviewing_bots(self) -> tuple[str, ...]:
+        """The programs that reviewed it, by name."""
+        return tuple(sorted({one.reviewer for one in self.reviews if one.is_bot and one.reviewer}))
 
 
 @dataclass(frozen=True, slots=True)

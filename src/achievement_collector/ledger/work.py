@@ -45,7 +45,11 @@ def pull_requests(
         told = one.fields
         of_pull = reviews.setdefault(present_key(one.scope, moved), {})
         of_pull[one.key.rpartition("/")[2]] = Review(
-            one.key, told.get("reviewer", ""), told.get("state", ""), told.get("submitted")
+            one.key,
+            told.get("reviewer", ""),
+            told.get("state", ""),
+            told.get("submitted"),
+            bool(told.get("is_bot")),
         )
     pulls = [
         _pull_request(key.rpartition("#")[0], values(told), tuple(reviews.get(key, {}).values()))

@@ -208,6 +208,7 @@ def _quality(structure: Structure, persona: Persona, standing: Standing) -> Sect
     return _named("Quality", [
         ("coverage", _told(coverage)),
         ("tests added", _told(tests)),
+        *(("tests", text) for text in found.get("failed_and_flaky_tests", ())),
         *(("analysis", text) for text in findings),
         ("CI", told_of_ci),
         ("reviewed", told_of_reviews),

@@ -44,6 +44,8 @@ from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.derive.messages import parse_header
 from achievement_collector.derive.pull_achievements import conclude_pull, follow_relands, join_pulls
+from achievement_collector.derive.pull_authors import author_of as author_of  # also known by this place
+from achievement_collector.derive.pull_authors import signatures_of, told_apart, work_of_pull
 from achievement_collector.derive.pulls import standings
 from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release
 from achievement_collector.derive.releases import Release, find_releases, first_releases
@@ -59,6 +61,7 @@ from achievement_collector.ledger.reading import StoredRepository
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.machine import usable_cores
 from achievement_collector.services.currency import quick_basis
+from achievement_collector.services.identity import refresh_people
 
 _CHUNK = 400  # changes concluded at a time
 _WORTH_WORKERS = 3_000  # changes; fewer are done before processes have started
@@ -94,13 +97,15 @@ def derive_repository(
     with ledger.read() as connection:
         place = next(one for one in reading.stored_repositories(connection) if one.id == repository_id)
         told = Told(
-            work.pull_requests(connection, repository=place.key),
+            [told_apart(pull, rules) for pull in work.pull_requests(connection, repository=place.key)],
             work.ci_reports(connection, place.key),
             ledger_epics.epics_of_pulls(connection, place.key),
         )
-    if told.pulls:
-        with ledger.write() as connection:  # authors that no commit has shown yet
-            SignatureIds(connection).add(connection, [author_of(pull) for pull in told.pulls if pull.author])
+    shown = {who for pull in told.pulls for who in signatures_of(pull)}
+    if not shown <= kinds.keys():  # authors that no commit has shown yet
+        with ledger.write() as connection:
+            SignatureIds(connection).add(connection, shown)
+        kinds = refresh_people(ledger, rules)
     with ledger.read() as connection:
         ids = {who: number for number, who in reading.all_signatures(connection).items()}
         people = {number: who for who, number in ids.items()}
@@ -121,13 +126,6 @@ class Told:
     pulls: Sequence[PullRequest] = ()
     reports: Sequence[CiReport] = ()
     epics: Mapping[str, str] = field(default_factory=dict)
-
-
-def author_of(pull: PullRequest) -> Signature:
-    """The signature of a pull request's author: the forge's own noreply address, by which identities are joined."""
-    host = pull.repository.split("/", 1)[0]
-    number = f"{pull.author_id}+" if pull.author_id is not None else ""
-    return Signature(pull.author, f"{number}{pull.author}@users.noreply.{host}")
 
 
 def _basis(
@@ -336,13 +334,11 @@ class _Work:
         found = []
         for pull in self.elsewhere:
             measures, epic = self.measures.get(pull.number, ()), self.told.epics.get(pull.key, "")
+            made = work_of_pull(pull, self.rules.authors)
             told = (RULES_VERSION, self.rules.min_lines, self.rules.min_changes, self.rules.require_epic, pull, measures, epic,
-                    standing[pull.number])  # fmt: skip
+                    standing[pull.number], made)  # fmt: skip
             digest = hashlib.sha1(repr(told).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
-            author = self.rules.ids.get(author_of(pull)) if pull.author else None
-            found.append(
-                conclude_pull(pull, standing[pull.number], self.rules, author, measures, epic, digest)
-            )
+            found.append(conclude_pull(pull, standing[pull.number], self.rules, made, measures, epic, digest))
         return found
 
     def _finish(self, basis: str, totals: list[tuple[int, float]], scale: Scale) -> None:

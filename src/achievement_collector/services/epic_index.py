@@ -11,6 +11,7 @@ from achievement_collector.facts.work import EpicSource, Issue, texts
 from achievement_collector.ledger import work
 from achievement_collector.ledger.entities import things
 from achievement_collector.ledger.epics import finalised_sources
+from achievement_collector.services.identity import load_author_rules
 
 
 class EpicIndex:
@@ -55,6 +56,7 @@ class EpicIndex:
                     self.names.setdefault(name.lower(), self.of_source[source.key])
         self._initiatives: dict[str, tuple[str, ...]] | None = None
         self._connection = connection
+        self.author_rules = load_author_rules(settings.rules)
 
     def _is_epic(self, source: EpicSource) -> bool:
         """Whether it is there still; of issues, only those at the top that have others below them are epics."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -26,7 +26,9 @@ from achievement_collector.derive.epics import (
     content_hash,
     iso,
 )
+from achievement_collector.derive.identity import AuthorRules
 from achievement_collector.derive.merge_order import MergeOrder
+from achievement_collector.derive.pull_authors import told_apart, work_of_pull
 from achievement_collector.errors import CollectorError, NotFoundError
 from achievement_collector.facts.observations import Kind, Observation
 from achievement_collector.facts.work import PullRequest
@@ -365,11 +367,13 @@ def gather(connection: Connection, key: str, settings: Settings, index: EpicInde
     issues = work.issues(connection, keys=[one for one in belonging if one.startswith("linear/")])
     pulls = work.pull_requests(connection, keys=[one for one in belonging if "#" in one])
     rolled = rolled_pulls(connection, pulls)
+    pulls = [_told_apart(pull, rolled.get(pull.key), index.author_rules) for pull in pulls]
     ci = _Measured(connection, {pull.repository for pull in pulls} if settings.ci_enabled else ())
     inside = [
         PullInEpic(
             pull, members[pull.key], tuple(work.checks(connection, pull.repository, [pull.head_sha])), ci.own(pull),
             rolled.get(pull.key), ci.after_merge(pull),
+            tuple(who.name for who in work_of_pull(pull, index.author_rules).authors),
         )
         for pull in pulls
     ]  # fmt: skip
@@ -387,6 +391,13 @@ def gather(connection: Connection, key: str, settings: Settings, index: EpicInde
         measured_shifts(connection, [pull.key for pull in pulls], settings),
         deployments_of(connection, [one.id for one in rolled.values()]), ci.order,
     )  # fmt: skip
+
+
+def _told_apart(pull: PullRequest, rolled: Rolled | None, rules: AuthorRules) -> PullRequest:
+    """A pull request as the rules have its author and reviewers. What a bot opened is a person's where people are credited for
+    its commits."""
+    found = told_apart(pull, rules)
+    return replace(found, is_bot=False) if rolled is not None and rolled.people else found
 
 
 class _Measured:

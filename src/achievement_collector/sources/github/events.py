@@ -74,7 +74,7 @@ def pull_request(repository: str, pull: Body, at: int) -> Observation:
     login = user.text("login", 200)
     fields = present(
         number=number, title=pull.text("title", 1000) or None, author=login or None, author_id=user.whole("id"),
-        is_bot=(user.text("type") == "Bot" or login.endswith(_BOT_SUFFIX)) if login else None,
+        is_bot=_is_bot(user) if login else None,
         created=pull.moment("created_at"), is_draft=pull.truth("draft"),
         base=base.text("ref", 500) or None, base_sha=base.text("sha", 64) or None,
         branch=head.text("ref", 500) or None, head_sha=head.text("sha", 64) or None,
@@ -95,6 +95,10 @@ def pull_request(repository: str, pull: Body, at: int) -> Observation:
     return Observation(Kind.PULL_REQUEST, f"{repository}#{number}", at, fields, repository)
 
 
+def _is_bot(user: Body) -> bool:
+    return user.text("type") == "Bot" or user.text("login", 200).endswith(_BOT_SUFFIX)
+
+
 def _pull_request(body: Body, received: int) -> Iterator[Observation]:
     key, place = _repository(body, received)
     yield place
@@ -109,8 +113,10 @@ def review(pull_key: str, one: Body, at: int) -> Observation:
     number = one.whole("id")
     if number is None:
         raise NotUnderstood("the body names no review")
+    user = one.inner("user")
     fields = present(
-        reviewer=one.inner("user").text("login", 200) or None,
+        reviewer=user.text("login", 200) or None,
+        is_bot=_is_bot(user) if user.text("login") else None,
         state=one.text("state", 40).lower() or None,
         submitted=one.moment("submitted_at"),
         url=one.text("html_url", 500) or None,
