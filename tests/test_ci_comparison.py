@@ -10,6 +10,7 @@ import pytest
 from achievement_collector.derive.achievements import measured_parts, measured_value
 from achievement_collector.derive.ci_comparison import Measure, Reading, in_words, measures_of, over_time
 from achievement_collector.derive.conclusions import ValueKind
+from achievement_collector.facts.observations import Observation
 from achievement_collector.facts.work import CiReport, PullRequest
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.services.ci_metrics import CiFile, Submission, ingest
@@ -376,6 +377,24 @@ def test_a_report_of_the_merge_itself_stands_in_where_there_is_no_other(any_ledg
         report("coverage", rate(0.95), day(3), sha=f"{7 + 4096:040x}", branch="main"), merged(7, day(2), base_sha=BASE),
     )  # fmt: skip
     assert measures(world) == ["line coverage: 90.0 % → 95.0 %, +5.0 points"]
+
+
+def test_a_merge_has_no_credit_for_what_others_merged_while_it_was_open(any_ledger: Ledger) -> None:
+    world = World(any_ledger)
+
+    def of_main(total: int, at: int, sha: str) -> Observation:
+        return report("tests", {"total": total}, at, sha=sha, branch="main")
+
+    world.tell(
+        merged(6, day(2), created=day(1), base_sha=BASE), merged(7, day(3), created=day(1), base_sha=BASE),
+        merged(8, day(5), created=day(4), base_sha=f"{7 + 4096:040x}"), of_main(10, day(0), BASE),
+        of_main(31, day(4), f"{7 + 4096:040x}"), of_main(30, day(4) + 1, f"{6 + 4096:040x}"),  # the slower build
+        of_main(36, day(6), f"{8 + 4096:040x}"),
+    )  # fmt: skip
+    told = {
+        one.pull_request: e.label for one in world.achievements() for e in one.evidence if e.kind == "measure"
+    }
+    assert told == {6: "tests: 10 → 30, +20", 7: "tests: 30 → 31, +1", 8: "tests: 31 → 36, +5"}
 
 
 def test_handing_the_same_in_again_changes_nothing(any_ledger: Ledger) -> None:

@@ -1000,6 +1000,13 @@ def test_heads_side_by_side_do_not_add_up(any_ledger: Ledger) -> None:
     ]
 
 
+def test_where_the_first_had_no_baseline_it_is_said_from_which_on_it_is_measured() -> None:
+    first = inside(1, replace(speed(0, 300), before=None, note="no report of main to compare with"))
+    told = built(first, inside(2, speed(300, 200)))["metrics"]["technical"]
+    assert told["performance"] == ["search: 300 ms → 200 ms, 33 % faster, n=20, from rocket#2 on"]
+    assert told["best_performance_gain"]["text"] == told["performance"][0]
+
+
 def failing(before: float, after: float) -> Measure:
     return Measure("tests", "failed tests", after, before, "tests", False)
 

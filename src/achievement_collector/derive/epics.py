@@ -577,7 +577,7 @@ def _is_revert(one: PullInEpic) -> bool:
 def _technical(delivered: Sequence[PullInEpic], spans: Sequence[_Span]) -> dict[str, Any]:
     benchmarks = [one for one in spans if one.measure.kind == "benchmark"]
     gains = [
-        (share, one.measure)
+        (share, one)
         for one in benchmarks
         if not one.gap and one.measure.improves and (share := _share(one.measure))
     ]
@@ -603,9 +603,10 @@ def _share(one: Measure) -> float | None:
     return abs(one.after - one.before) / abs(one.before) if one.before else None
 
 
-def _gain_data(share: float, one: Measure) -> dict[str, Any]:
+def _gain_data(share: float, span: _Span) -> dict[str, Any]:
+    one = span.measure
     return {
-        "value": share, "text": in_words(one), "before": one.before, "after": one.after, "unit": one.unit,
+        "value": share, "text": span.text, "before": one.before, "after": one.after, "unit": one.unit,
         "samples": one.samples,
     }  # fmt: skip
 
