@@ -7,7 +7,7 @@ from sqlalchemy.engine import Connection
 from achievement_collector.config import Settings
 from achievement_collector.derive.links import epic_key
 from achievement_collector.facts.observations import Kind
-from achievement_collector.facts.work import EpicSource, Issue, texts
+from achievement_collector.facts.work import EpicSource, Issue, PullRequest, texts
 from achievement_collector.ledger import work
 from achievement_collector.ledger.entities import things
 from achievement_collector.ledger.epics import finalised_sources
@@ -57,6 +57,7 @@ class EpicIndex:
         self._initiatives: dict[str, tuple[str, ...]] | None = None
         self._connection = connection
         self.author_rules = load_author_rules(settings.rules)
+        self._merged: dict[str, list[PullRequest]] = {}
 
     def _is_epic(self, source: EpicSource) -> bool:
         """Whether it is there still; of issues, only those at the top that have others below them are epics."""
@@ -79,6 +80,13 @@ class EpicIndex:
         if source.kind == "local":
             return source.key
         return epic_key(source.kind, source.title, source.slug, source.slug, source.key)
+
+    def merged_pulls(self, connection: Connection, repository: str) -> list[PullRequest]:
+        """The merged pull requests of a repository, in or out of epics; read once."""
+        if repository not in self._merged:
+            known = work.pull_requests(connection, repository=repository)
+            self._merged[repository] = [one for one in known if one.merged is not None]
+        return self._merged[repository]
 
     def epic_of(self, issue: Issue) -> str:
         """The epic that an issue belongs to, or is; empty where there is none."""

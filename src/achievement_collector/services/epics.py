@@ -368,7 +368,7 @@ def gather(connection: Connection, key: str, settings: Settings, index: EpicInde
     pulls = work.pull_requests(connection, keys=[one for one in belonging if "#" in one])
     rolled = rolled_pulls(connection, pulls)
     pulls = [_told_apart(pull, rolled.get(pull.key), index.author_rules) for pull in pulls]
-    ci = _Measured(connection, {pull.repository for pull in pulls} if settings.ci_enabled else ())
+    ci = _Measured(connection, {pull.repository for pull in pulls} if settings.ci_enabled else (), index)
     inside = [
         PullInEpic(
             pull, members[pull.key], tuple(work.checks(connection, pull.repository, [pull.head_sha])), ci.own(pull),
@@ -404,12 +404,10 @@ class _Measured:
     """What CI measured of the pull requests of these repositories; ``order`` is that of their merges, as far as there are
     measures."""
 
-    def __init__(self, connection: Connection, repositories: Iterable[str]) -> None:
+    def __init__(self, connection: Connection, repositories: Iterable[str], index: EpicIndex) -> None:
         self._reports = {place: work.ci_reports(connection, place) for place in sorted(repositories)}
         measured = [place for place, reports in self._reports.items() if reports]
-        self.order = MergeOrder(
-            pull for place in measured for pull in work.pull_requests(connection, repository=place)
-        )
+        self.order = MergeOrder(pull for place in measured for pull in index.merged_pulls(connection, place))
 
     def own(self, pull: PullRequest) -> tuple[Measure, ...]:
         reports = self._reports.get(pull.repository, ())
