@@ -1051,6 +1051,9 @@ def test_a_head_that_begins_with_the_merge_of_the_others_contains_them() -> None
     later = inside(2, speed(200, 50), base="main", base_sha="m1", merge_sha="m2")
     joined = built(alone, replace(later, after_merge=()))
     assert joined["metrics"]["technical"]["performance"] == ["search: 300 ms → 50 ms, 83 % faster, n=20"]
+    early = inside(2, replace(speed(200, 50), report="c1"), base="main", base_sha="m1", head_sha="c2")
+    apart = built(alone, replace(early, after_merge=()))["metrics"]["technical"]["performance"]
+    assert apart[0].startswith("search: not measured on main after the merges")  # of an earlier commit of it
     elsewhere = inside(2, speed(300, 50), base="release", merge_sha="m2")
     apart = built(first, elsewhere)["metrics"]["technical"]["performance"]
     assert apart[0].startswith("search: not measured on release after the merges")

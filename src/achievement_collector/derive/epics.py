@@ -405,15 +405,12 @@ def _over_the_epic(merged: Sequence[PullInEpic], order: MergeOrder) -> tuple[_Sp
         key=lambda one: (one.pull.merged or 0, one.pull.key),
     )
     undone = _undone_since(ordered)
+    readings = {one.pull.key: _Readings(one, ordered, order) for one in ordered}
     chains: dict[tuple[str, str, str], list[PullInEpic]] = {}
     for one in ordered:
-        for kind, name in dict.fromkeys((told.kind, told.name) for told in (*one.measures, *one.after_merge)):
+        for kind, name in readings[one.pull.key].names:
             chains.setdefault((one.pull.repository, kind, name), []).append(one)
-    for (
-        repository,
-        kind,
-        name,
-    ) in chains:  # a report tells failed tests only where there are any, now or before
+    for repository, kind, name in chains:
         counted = chains.get((repository, kind, _counting(name)))
         if kind == "tests" and counted is not None:
             chains[repository, kind, name] = [*counted]
@@ -425,43 +422,50 @@ def _over_the_epic(merged: Sequence[PullInEpic], order: MergeOrder) -> tuple[_Sp
     for (repository, kind, name), chain in chains.items():
         if chain:
             inside = [one for one in ordered if one.pull.repository == repository]
-            span = _span(kind, name, chain, inside, undone, order)
+            told = [readings[one.pull.key].of(kind, name) for one in chain]
+            span = _span(name, told, chain, inside, undone)
             label = f"{name} in {labels[repository]}" if len(labels) > 1 else name
             spans.append(replace(span, measure=replace(span.measure, name=label)))
     return tuple(spans)
 
 
-def _span(
-    kind: str,
-    name: str,
-    chain: Sequence[PullInEpic],
-    inside: Sequence[PullInEpic],
-    undone: Mapping[str, tuple[int, str] | None],
-    order: MergeOrder,
-) -> _Span:
-    """One measure over those pull requests ``inside`` a repository that have it."""
+class _Readings:
+    """Everything that was measured of one pull request among those of its epic."""
 
-    def measure(told: Sequence[Measure]) -> Measure | None:
-        found = {one.name: one for one in told if one.kind == kind}
-        if name in found or kind != "tests" or _counting(name) not in found:
-            return found.get(name)
-        total = found[_counting(name)]
+    def __init__(self, one: PullInEpic, others: Sequence[PullInEpic], order: MergeOrder) -> None:
+        self._key, self._head, self._merge = one.pull.key, one.pull.head_sha, one.pull.merge_sha
+        self._own = {(told.kind, told.name): told for told in one.measures}
+        self._merged = {(told.kind, told.name): told for told in one.after_merge}
+        self.names = tuple(dict.fromkeys((*self._own, *self._merged)))
+        pulls = [other.pull for other in others] if self.names else []
+        self._holds = frozenset(other.key for other in pulls if order.head_holds(one.pull, other))
+        self._holds_merged = frozenset(other.key for other in pulls if order.merge_holds(one.pull, other))
+
+    def of(self, kind: str, name: str) -> Reading:
+        own, merged = self._find(self._own, kind, name), self._find(self._merged, kind, name)
+        if own is not None and own.report and own.report == self._merge:
+            own, merged = None, own
+        is_of_head = own is None or not (own.report and self._head) or own.report == self._head
+        return Reading(self._key, own, merged, self._holds if is_of_head else frozenset(), self._holds_merged)
+
+    @staticmethod
+    def _find(told: Mapping[tuple[str, str], Measure], kind: str, name: str) -> Measure | None:
+        """The measure; a report tells failed tests only where there are any, now or before."""
+        found, total = told.get((kind, name)), told.get((kind, _counting(name)))
+        if found is not None or kind != "tests" or total is None:
+            return found
         before = None if total.before is None else 0.0
         return replace(total, name=name, after=0.0, before=before, higher_is_better=False)
 
-    pulls = [one.pull for one in inside]
-    readings = []
-    for one in chain:
-        own, after = measure(one.measures), measure(one.after_merge)
-        if own is not None and own.report and own.report == one.pull.merge_sha:
-            own, after = None, own
-        readings.append(
-            Reading(
-                one.pull.key, own, after,
-                frozenset(other.key for other in pulls if order.head_holds(one.pull, other)),
-                frozenset(other.key for other in pulls if order.merge_holds(one.pull, other)),
-            )
-        )  # fmt: skip
+
+def _span(
+    name: str,
+    readings: Sequence[Reading],
+    chain: Sequence[PullInEpic],
+    inside: Sequence[PullInEpic],
+    undone: Mapping[str, tuple[int, str] | None],
+) -> _Span:
+    """One measure over those pull requests ``inside`` a repository that have it."""
     end = chain[-1]
     short = {one.pull.key: _short(one.pull) for one in chain}
     found = over_time(readings, undone)
