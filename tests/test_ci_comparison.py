@@ -379,6 +379,17 @@ def test_a_report_of_the_merge_itself_stands_in_where_there_is_no_other(any_ledg
     assert measures(world) == ["line coverage: 90.0 % → 95.0 %, +5.0 points"]
 
 
+def test_a_branch_that_began_before_its_base_is_measured_by_its_merge(any_ledger: Ledger) -> None:
+    """It was opened when main had 30 tests already; its own branch began when there were 10."""
+    world = World(any_ledger)
+    world.tell(
+        merged(7, day(3), base_sha=BASE), report("tests", {"total": 30}, day(1), sha=BASE, branch="main"),
+        report("tests", {"total": 11}, day(2), sha=f"{7:040x}", pull=7, branch="part-7"),
+        report("tests", {"total": 31}, day(4), sha=f"{7 + 4096:040x}", branch="main"),
+    )  # fmt: skip
+    assert measures(world) == ["tests: 30 → 31, +1"]
+
+
 def test_a_merge_has_no_credit_for_what_others_merged_while_it_was_open(any_ledger: Ledger) -> None:
     world = World(any_ledger)
 

@@ -982,7 +982,7 @@ def test_changes_side_by_side_are_measured_on_their_base_branch(any_ledger: Ledg
     gain = told["metrics"]["technical"]["best_performance_gain"]
     assert gain["text"] == "search: 200 ms → 50 ms, 75 % faster, n=20"
     own = [one["measures"][-1] for one in told["deliverables"]["pull_requests"]]
-    assert own == ["tests: 10 → 30, +20", "tests: 10 → 11, +1"]
+    assert own == ["tests: 10 → 30, +20", "tests: 30 → 31, +1"]
 
 
 def test_heads_side_by_side_do_not_add_up(any_ledger: Ledger) -> None:
@@ -1045,21 +1045,27 @@ def test_an_epics_score_and_team_tell_of_everybody_it_credits(any_ledger: Ledger
     assert (team["contributors"], team["contributor_count"]) == (["Dana Dee", "alice", "bob"], 3)
 
 
-def test_a_head_that_begins_with_the_merge_of_the_others_contains_them() -> None:
+def test_only_a_head_that_is_known_to_contain_the_others_ends_a_measure() -> None:
+    """The base that a forge names is where the base branch stood when the pull request was opened, not where its branch began."""
+
+    def told(first: PullInEpic, later: PullInEpic) -> str:
+        pulls = [replace(one, after_merge=()) for one in (first, later)]
+        (text,) = built(*pulls)["metrics"]["technical"]["performance"]
+        return str(text)
+
     first = inside(1, speed(300, 200), base="main", merge_sha="m1")
-    alone = replace(first, after_merge=())
     later = inside(2, speed(200, 50), base="main", base_sha="m1", merge_sha="m2")
-    joined = built(alone, replace(later, after_merge=()))
-    assert joined["metrics"]["technical"]["performance"] == ["search: 300 ms → 50 ms, 83 % faster, n=20"]
-    early = inside(2, replace(speed(200, 50), report="c1"), base="main", base_sha="m1", head_sha="c2")
-    apart = built(alone, replace(early, after_merge=()))["metrics"]["technical"]["performance"]
-    assert apart[0].startswith("search: not measured on main after the merges")  # of an earlier commit of it
-    elsewhere = inside(2, speed(300, 50), base="release", merge_sha="m2")
-    apart = built(first, elsewhere)["metrics"]["technical"]["performance"]
-    assert apart[0].startswith("search: not measured on release after the merges")
+    assert told(first, later).startswith("search: not measured on main after the merges")
+    below = inside(1, speed(300, 200), base="search", merge_sha="m1")
+    above = inside(2, speed(200, 50), base="main", branch="search")
+    assert told(below, above) == "search: 300 ms → 50 ms, 83 % faster, n=20"
+    early = inside(2, replace(speed(200, 50), report="c1"), base="main", branch="search", head_sha="c2")
+    assert told(below, early).startswith("search: not measured on main after the merges")
+    elsewhere = built(first, inside(2, speed(300, 50), base="release", merge_sha="m2"))
+    assert elsewhere["metrics"]["technical"]["performance"][0].startswith("search: not measured on release")
 
 
-def test_a_head_that_contains_what_was_reverted_since_measures_nothing() -> None:
+def test_a_head_that_may_contain_what_was_reverted_since_measures_nothing() -> None:
     undone = inside(1, left_out="reverted by #3", base="main", merge_sha="m1", merged=day(2))
     revert = revert_of(3, 1, base="main", merge_sha="m3", merged=day(4))
     head = inside(5, speed(300, 50), base="main", base_sha="m1", merged=day(6))

@@ -134,17 +134,20 @@ def _spanned(first: Measure, last: Measure, reports: int) -> Measure:
 
 
 def measures_of(pull: PullRequest, reports: Sequence[CiReport], before_merge: str) -> tuple[Measure, ...]:
-    """The measures of a pull request, of each kind and job: of its head against the commit it is based on; else of the commit
-    that it became against the one of the base branch before (``before_merge``). Of an earlier commit of it there is a
-    number and no comparison. ``reports`` are all of the repository, oldest first."""
+    """The measures of a pull request, of each kind and job. ``reports`` are all of the repository, oldest first.
+
+    Where both the commit that it became and the one of the base branch before (``before_merge``) were measured, that is its
+    difference: its branch may have begun elsewhere than the forge says. Else its head is compared with the commit it is based
+    on. Of an earlier commit of it there is a number and no comparison."""
     found: list[Measure] = []
-    for own in _by_kind(reports, pull).values():
+    measured = {(one.kind, one.name, one.sha) for one in reports}
+    for (kind, name), own in _by_kind(reports, pull).items():
         at_head = [one for one in own if one.sha == pull.head_sha]
         at_merge = [one for one in own if one.sha == pull.merge_sha]
-        if at_head or not (at_merge or pull.head_sha):
-            found += compare((at_head or own)[-1], reports, pull, pull.base_sha)
-        elif at_merge:
+        if at_merge and (not at_head or (kind, name, before_merge) in measured):
             found += compare(at_merge[-1], reports, pull, before_merge)
+        elif at_head or not pull.head_sha:
+            found += compare((at_head or own)[-1], reports, pull, pull.base_sha)
         else:
             note = f"measured at {own[-1].sha[:7]}, which is not its head"
             found += [_without_claim(one, note) for one in _measures(own[-1], None, "")]

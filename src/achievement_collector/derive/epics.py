@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from statistics import median
 from typing import Any
 
-from achievement_collector.derive.ci_comparison import Measure, OverTime, Reading, in_words, over_time
+from achievement_collector.derive.ci_comparison import Measure, Reading, in_words, over_time
 from achievement_collector.derive.epic_outcomes import MeasuredShift, business_metrics
 from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.derive.pulls import attached_to, attachment_kind, reverted_number
@@ -423,7 +423,7 @@ def _over_the_epic(merged: Sequence[PullInEpic], order: MergeOrder) -> tuple[_Sp
         if chain:
             inside = [one for one in ordered if one.pull.repository == repository]
             told = [readings[one.pull.key].of(kind, name) for one in chain]
-            span = _span(name, told, chain, inside, undone)
+            span = _span(name, told, chain, inside, undone, readings[chain[-1].pull.key].may_hold)
             label = f"{name} in {labels[repository]}" if len(labels) > 1 else name
             spans.append(replace(span, measure=replace(span.measure, name=label)))
     return tuple(spans)
@@ -440,6 +440,7 @@ class _Readings:
         pulls = [other.pull for other in others] if self.names else []
         self._holds = frozenset(other.key for other in pulls if order.head_holds(one.pull, other))
         self._holds_merged = frozenset(other.key for other in pulls if order.merge_holds(one.pull, other))
+        self.may_hold = frozenset(other.key for other in pulls if order.head_may_hold(one.pull, other))
 
     def of(self, kind: str, name: str) -> Reading:
         own, merged = self._find(self._own, kind, name), self._find(self._merged, kind, name)
@@ -464,8 +465,10 @@ def _span(
     chain: Sequence[PullInEpic],
     inside: Sequence[PullInEpic],
     undone: Mapping[str, tuple[int, str] | None],
+    may_hold: Container[str],
 ) -> _Span:
-    """One measure over those pull requests ``inside`` a repository that have it."""
+    """One measure over those pull requests ``inside`` a repository that have it; ``may_hold`` are those that the last one's
+    head may contain."""
     end = chain[-1]
     short = {one.pull.key: _short(one.pull) for one in chain}
     found = over_time(readings, undone)
@@ -483,7 +486,7 @@ def _span(
             end.pull.repository, newest,
             f"not measured on {where} after the merges ({'; '.join(own_words[:_MOST_OWN])}{more})",
         )  # fmt: skip
-    stale = _still_inside(found, readings[-1], end, inside, undone)
+    stale = _still_inside(end, inside, undone, () if found.is_merged else may_hold)
     gap = f"not measured since {stale} was reverted" if stale else ""
     return _Span(end.pull.repository, found.measure, gap, short.get(found.since, ""))
 
@@ -497,20 +500,20 @@ def _counting(name: str) -> str:
 
 
 def _still_inside(
-    found: OverTime,
-    last: Reading,
     end: PullInEpic,
     inside: Sequence[PullInEpic],
     undone: Mapping[str, tuple[int, str] | None],
+    may_hold: Container[str],
 ) -> str:
-    """The last pull request that was reverted, but is in the report with which a span ends; empty where there is none."""
+    """The last pull request that was reverted, but is in the report with which a span ends, or may be; empty where there is
+    none."""
     stale = ""
     for one in inside:
         if one.pull.key not in undone or _moment(one) >= _moment(end):
             continue
         since = undone[one.pull.key]
-        is_in_head = not found.is_merged and one.pull.key in last.holds
-        if since is None or since > _moment(end) or (is_in_head and since[1] not in last.holds):
+        is_in_head = one.pull.key in may_hold
+        if since is None or since > _moment(end) or (is_in_head and since[1] not in may_hold):
             stale = _short(one.pull)
     return stale
 

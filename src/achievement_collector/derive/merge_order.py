@@ -32,14 +32,18 @@ class MergeOrder:
         return pull.base_sha if was_there else before.merge_sha
 
     def head_holds(self, pull: PullRequest, other: PullRequest) -> bool:
-        """Whether the head of a pull request is known to contain another one: it is based on what that became, or on a later
-        merge into the same branch, or that was merged into its own branch."""
+        """Whether the head of a pull request is known to contain another one: that was merged into its own branch. The commit
+        that a forge names as the base tells nothing of it: it is where the base branch stood when the pull request was opened,
+        not where its branch began (https://github.com/github/docs/issues/431)."""
         if pull.repository != other.repository or _moment(other) >= _moment(pull):
             return False
-        if other.base == pull.branch and other.base != pull.base:
-            return True
+        return other.base == pull.branch and other.base != pull.base
+
+    def head_may_hold(self, pull: PullRequest, other: PullRequest) -> bool:
+        """Whether its base branch contained another pull request when this one was opened, so that its head may, too."""
         below = self._by_sha.get((pull.repository, pull.base_sha))
-        return below is not None and below.base == other.base and _moment(other) <= _moment(below)
+        is_below = below is not None and below.base == other.base and _moment(other) <= _moment(below)
+        return is_below or self.head_holds(pull, other)
 
     def merge_holds(self, pull: PullRequest, other: PullRequest) -> bool:
         """Whether the base branch contained another pull request when this one was merged."""
