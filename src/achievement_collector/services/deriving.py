@@ -44,7 +44,6 @@ from achievement_collector.derive.identity import AuthorKind, AuthorRules
 from achievement_collector.derive.merge_order import MergeOrder
 from achievement_collector.derive.messages import parse_header
 from achievement_collector.derive.pull_achievements import conclude_pull, follow_relands, join_pulls
-from achievement_collector.derive.pull_authors import author_of as author_of  # also known by this place
 from achievement_collector.derive.pull_authors import signatures_of, told_apart, work_of_pull
 from achievement_collector.derive.pulls import standings
 from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release

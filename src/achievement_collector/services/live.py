@@ -370,7 +370,7 @@ def _repositories(ledger: Ledger, settings: Settings, now: int, done: _Pass) -> 
 
 def _prepare_repository(ledger: Ledger, key: str, marks: Sequence[Stale]) -> int:
     """Gives a repository its present name, and its authors signatures; gives its id."""
-    from achievement_collector.services.deriving import author_of
+    from achievement_collector.derive.pull_authors import author_of
 
     with ledger.read() as connection:
         pulls = work.pull_requests(connection, repository=key)
