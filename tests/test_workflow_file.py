@@ -747,15 +747,23 @@ def test_the_json_of_the_page_is_taken_in(shell: Run, server: dict[str, str], re
 
 
 def test_comparisons_are_worded_as_the_page_says() -> None:
-    from achievement_collector.derive.ci_comparison import compare
-    from achievement_collector.facts.work import CiReport
+    from achievement_collector.derive.ci_comparison import measures_of
+    from achievement_collector.facts.work import CiReport, PullRequest
 
-    def said(kind: str, after: dict[str, Any], before: dict[str, Any] | None) -> list[str]:
+    def said(
+        kind: str,
+        after: dict[str, Any],
+        before: dict[str, Any] | None,
+        *,
+        base: str = "c" * 40,
+        head: str = _HEAD,
+    ) -> list[str]:
+        """Of a pull request based on ``base``, whose base branch was measured at c...; its head is ``head``, a... measured."""
+        pull = PullRequest("r", 12, base="main", base_sha=base, branch="topic", head_sha=head)
         own = CiReport("own", "r", _HEAD, kind, "", after, 2, "topic", "main", 12, "")
-        baseline = (
-            [CiReport("base", "r", _TRIAL_MERGE, kind, "", before, 1, "main", "", None, "")] if before else []
-        )
-        return [one.as_data()["text"] for one in compare([own], [*baseline, own], "main", "")]
+        at_base = CiReport("base", "r", "c" * 40, kind, "", before or {}, 1, "main", "", None, "")
+        reports = [at_base, own] if before else [own]
+        return [one.as_data()["text"] for one in measures_of(pull, reports, "")]
 
     def search(value: float, spread: float | None = 10.0, name: str = "search") -> dict[str, Any]:
         told = {"name": name, "unit": "ms", "value": value, "higher_is_better": False}
@@ -770,5 +778,8 @@ def test_comparisons_are_worded_as_the_page_says() -> None:
         *said("tests", {"total": 422, **tests}, {"total": 410, **tests}),
         *said("build_time", {"seconds": 1.5}, None),
         *said("benchmarks", search(3, None, "index"), search(200, None)),
+        *said("tests", {"total": 12, **tests}, {"total": 40, **tests}, base="1f2e3d4" + "0" * 33),
+        *said("coverage", {"line_rate": 0.7}, {"line_rate": 0.81}, head="d" * 40),
     ]
-    assert worded == re.findall(r"^\| `([^`]+: [^`]+)` \|", _MANUAL, re.MULTILINE)
+    shown = re.findall(r"^\| `([^`]+: [^`]+)` \|", _MANUAL, re.MULTILINE)
+    assert worded == [one.replace("5a6b7c8", "ccccccc").replace("9c8b7a6", "aaaaaaa") for one in shown]
