@@ -15,6 +15,7 @@ scan: .venv/.run-ready ## record what was achieved in REPO (default: this reposi
 	@$(BIN)/achievement-collector scan $(ARGS) "$(REPO)"
 
 test: .venv/.dev-ready ## run the whole test suite
+	@$(BIN)/python -m compileall -q src || true # the tests start hundreds of processes; some machines keep no bytecode
 	$(BIN)/python -m pytest -n auto $(ARGS)
 
 serve: .venv/.run-ready ## take in webhooks, serve the API at http://127.0.0.1:8000
@@ -48,6 +49,7 @@ bench: .venv/.dev-ready ## measure speed and memory on a synthetic history
 .venv/.dev-ready: .venv/.python requirements/dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m compileall -q src || true
 	@touch .venv/.run-ready $@
 
 clean: ## remove the environment

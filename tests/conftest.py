@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import LiteralString, cast
 
 import pytest
 
@@ -15,6 +17,7 @@ from achievement_collector.config import Settings, settings_variables
 from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.scanning import Scanned, ScanProgress, scan
 from tests.git_repositories import START, Repository
+from tests.program import Program
 
 
 @pytest.fixture(autouse=True)
@@ -52,22 +55,62 @@ def postgres() -> Iterator[str]:
             server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger in which nothing is, to be copied: copying is quicker than making."""
+    path = tmp_path_factory.mktemp("template") / "ledger.db"
+    open_ledger(str(path)).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: str) -> str:
+    """The name of a database of the server in which the ledger's empty tables are."""
+    name = "ledger_template"
+    _command(postgres, f"CREATE DATABASE {name}")
+    open_ledger(_database_of(postgres, name)).close()
+    return name
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database: every test that takes it runs on both kinds."""
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database in which nothing is yet, of both kinds."""
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.db")
         return
+    with _database(request.getfixturevalue("postgres"), "") as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty ledger: every test that takes it runs on both kinds."""
+    if request.param == "sqlite":
+        yield str(shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db"))
+        return
+    template: str = request.getfixturevalue("postgres_template")
+    with _database(request.getfixturevalue("postgres"), f"TEMPLATE {template} STRATEGY FILE_COPY") as address:
+        yield address
+
+
+@contextmanager
+def _database(server: str, like: str) -> Iterator[str]:
+    name = f"ledger_{uuid.uuid4().hex}"
+    _command(server, f'CREATE DATABASE "{name}" {like}')
+    yield _database_of(server, name)
+    _command(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+
+def _command(server: str, statement: str) -> None:
     import psycopg
 
-    server: str = request.getfixturevalue("postgres")
-    name = f"ledger_{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(cast("LiteralString", statement))
+
+
+def _database_of(server: str, name: str) -> str:
     base, question, options = server.partition("?")
-    yield base.rpartition("/")[0] + f"/{name}{question}{options}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+    return base.rpartition("/")[0] + f"/{name}{question}{options}"
 
 
 @pytest.fixture
@@ -78,8 +121,8 @@ def any_ledger(database_url: str) -> Iterator[Ledger]:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    opened = open_ledger(str(tmp_path / "ledger.db"))
+def ledger(sqlite_template: Path, tmp_path: Path) -> Iterator[Ledger]:
+    opened = open_ledger(str(shutil.copy(sqlite_template, tmp_path / "ledger.db")))
     yield opened
     opened.close()
 
@@ -92,8 +135,14 @@ def scan_into(ledger: Ledger, *paths: Path, min_lines: int = 50, now: int = STAR
     return scan(ledger, list(paths), settings(min_lines), now, ScanProgress())
 
 
+@pytest.fixture(scope="session")
+def _program() -> Iterator[Program]:
+    with Program() as program:
+        yield program
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def run(_program: Program, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the program as a user does, in a process of its own."""
 
     def run_program(
@@ -101,14 +150,6 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     ) -> subprocess.CompletedProcess[str]:
         own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         own.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1", COLUMNS="160", **environment)
-        return subprocess.run(
-            [sys.executable, "-m", "achievement_collector", *map(str, arguments)],
-            cwd=folder or tmp_path,
-            env=own,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return _program.run([str(one) for one in arguments], folder or tmp_path, own)
 
     return run_program

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,17 +14,50 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from achievement_collector.errors import ConfigurationError, LedgerError
-from achievement_collector.ledger.store import SCHEMA_VERSION, Ledger, ledger_url, open_ledger
+from achievement_collector.ledger.store import SCHEMA_VERSION, Ledger, ledger_url, migrate, open_ledger
 from achievement_collector.ledger.tables import metadata
 from tests.conftest import scan_into
 from tests.git_repositories import Repository, lines
 
 
-def test_the_migrations_make_exactly_the_tables(any_ledger: Ledger) -> None:
-    with any_ledger.read() as connection:
+def test_a_new_ledger_has_exactly_the_tables_of_the_migrations(empty_database_url: str) -> None:
+    made = open_ledger(empty_database_url)
+    told = [_tables(made)]
+    with made.write() as connection:
+        metadata.drop_all(connection)
+        connection.execute(sa.text("DROP TABLE alembic_version"))
+    migrate(made)
+    told.append(_tables(made))
+    assert told[0] == told[1]
+    assert len(told[0]) == len(metadata.tables) + 1
+    made.close()
+
+
+def _tables(ledger: Ledger) -> dict[str, Any]:
+    """Everything that the database tells of each table, but for the order of its columns and constraints; and that its
+    version is this program's, and nothing is left to migrate."""
+    with ledger.read() as connection:
         context = MigrationContext.configure(connection, opts={"target_metadata": metadata})
         assert compare_metadata(context, metadata) == []
         assert connection.scalar(sa.text("SELECT version_num FROM alembic_version")) == SCHEMA_VERSION
+        inspected = sa.inspect(connection)
+        return {
+            name: {
+                "columns": _sorted(
+                    {**column, "type": repr(column["type"])} for column in inspected.get_columns(name)
+                ),
+                "primary key": inspected.get_pk_constraint(name),
+                "foreign keys": _sorted(inspected.get_foreign_keys(name)),
+                "unique": _sorted(inspected.get_unique_constraints(name)),
+                "checks": _sorted(inspected.get_check_constraints(name)),
+                "indexes": _sorted(inspected.get_indexes(name)),
+            }
+            for name in inspected.get_table_names()
+        }
+
+
+def _sorted(told: Iterable[Any]) -> list[str]:
+    return sorted(repr(sorted(one.items())) for one in told)
 
 
 def test_the_version_is_that_of_the_newest_migration() -> None:

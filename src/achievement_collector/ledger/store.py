@@ -23,6 +23,14 @@ SCHEMA_VERSION = "0007"
 
 _WRITE = "ledger_write"
 
+_VERSIONS = sa.Table(
+    "alembic_version",
+    sa.MetaData(),
+    sa.Column("version_num", sa.String(32), nullable=False),
+    sa.PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""The table in which the library of the migrations keeps which one was the last."""
+
 
 class Ledger:
     """An open ledger. ``name`` is its address without a password, fit to be shown."""
@@ -250,7 +258,7 @@ def open_ledger(address: str, *, create: bool = True) -> Ledger:
         if version != SCHEMA_VERSION:
             with ledger.exclusive("migration"):
                 if _version(ledger.engine) != SCHEMA_VERSION:
-                    _migrate(ledger)
+                    _make_or_migrate(ledger)
     return ledger
 
 
@@ -290,7 +298,24 @@ def _version(engine: Engine) -> str | None:
         return version
 
 
-def _migrate(ledger: Ledger) -> None:
+def _make_or_migrate(ledger: Ledger) -> None:
+    """Makes the tables in an empty database; takes the migrations that are missing to a ledger of an older program.
+
+    A new ledger needs no migration, and so not the import of their library, which takes longer than making it; a test
+    compares the tables of both ways."""
+    with ledger.write() as connection:
+        if not sa.inspect(connection).get_table_names():
+            from achievement_collector.ledger.tables import metadata
+
+            metadata.create_all(connection, checkfirst=False)
+            connection.execute(sa.schema.CreateTable(_VERSIONS))
+            connection.execute(_VERSIONS.insert().values(version_num=SCHEMA_VERSION))
+            return
+    migrate(ledger)
+
+
+def migrate(ledger: Ledger) -> None:
+    """Takes all migrations that the ledger has not seen; an empty database begins with the first."""
     from alembic import command
     from alembic.config import Config
     from alembic.util.exc import CommandError

@@ -39,7 +39,12 @@ sync_links = Table(
 sync_bases = Table(
     "sync_bases",
     metadata,
-    Column("link_id", _Id, ForeignKey("sync_links.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "link_id",
+        _Id,
+        ForeignKey("sync_links.id", name="fk_sync_bases_link_id_sync_links", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("field", String(40), primary_key=True),
     Column("github", Text, nullable=False),  # JSON, as both sides showed it when they agreed
     Column("notion", Text, nullable=False),

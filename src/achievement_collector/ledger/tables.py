@@ -377,7 +377,12 @@ kpi_series = Table(
 kpi_samples = Table(
     "kpi_samples",
     metadata,
-    Column("series_id", _Id, ForeignKey("kpi_series.id", ondelete="CASCADE"), primary_key=True),
+    Column(
+        "series_id",
+        _Id,
+        ForeignKey("kpi_series.id", name="fk_kpi_samples_series_id_kpi_series", ondelete="CASCADE"),
+        primary_key=True,
+    ),
     Column("at", BigInteger, primary_key=True),  # milliseconds
     Column("value", Float, nullable=False),
     Column("origin", String(10), nullable=False),  # scrape, history, stated
@@ -387,7 +392,12 @@ kpi_shifts = Table(
     "kpi_shifts",
     metadata,
     Column("id", _Id, primary_key=True),
-    Column("series_id", _Id, ForeignKey("kpi_series.id", ondelete="CASCADE"), nullable=False),
+    Column(
+        "series_id",
+        _Id,
+        ForeignKey("kpi_series.id", name="fk_kpi_shifts_series_id_kpi_series", ondelete="CASCADE"),
+        nullable=False,
+    ),
     Column(
         "at", BigInteger, nullable=False
     ),  # milliseconds: the first sample after it, when it was first seen

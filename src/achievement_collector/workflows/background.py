@@ -48,7 +48,7 @@ class Background:
         if self._executor:
             from achievement_collector.workflows import engine
 
-            engine.stop()
+            engine.stop(self._executor)
             if not self._serving.ledger.is_sqlite:
                 peers.leave(self._serving.ledger, self._executor)
         self._locks.close()

@@ -14,12 +14,14 @@ import signal
 import sys
 import threading
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
-from achievement_collector.config import Settings, load_settings
-from achievement_collector.ledger.store import Ledger, open_ledger
-from achievement_collector.workflows.background import Background
-from achievement_collector.workflows.loop import LiveWork
 from achievement_collector.workflows.messages import ASK_LINEAR, WAKE
+
+if TYPE_CHECKING:
+    from achievement_collector.config import Settings
+    from achievement_collector.ledger.store import Ledger
+    from achievement_collector.workflows.loop import LiveWork
 
 _TELL_EVERY = 0.5
 
@@ -38,6 +40,14 @@ class Serving:
 
 def main() -> None:
     """Works until its input ends, with the settings of the environment."""
+    gc.disable()  # importing makes what stays; collecting meanwhile would only take time
+    from achievement_collector.config import load_settings
+    from achievement_collector.ledger.store import open_ledger
+    from achievement_collector.workflows import engine, syncs  # noqa: F401 - else imported when work has begun
+    from achievement_collector.workflows.background import Background
+    from achievement_collector.workflows.loop import LiveWork
+
+    gc.freeze()
     for number in (signal.SIGINT, signal.SIGTERM):  # they are for the server, which closes our input
         signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
@@ -50,6 +60,7 @@ def main() -> None:
     gc.set_threshold(
         50_000, 20, 50
     )  # conclusions make many objects and hardly a cycle; a collection stops every thread
+    gc.enable()
     work.start()
     background = Background(serving)
     background.start()
