@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
@@ -135,22 +135,31 @@ def things(
     names: Sequence[str] | None = None,
 ) -> Iterator[Thing]:
     """The things of a kind, by what they belong to, by key or by name (any case); all of the kind where none is given."""
-    query = sa.select(entities.c.key, entities.c.scope, entities.c.registers).where(
-        entities.c.kind == kind.value
-    )
     if scopes is None and keys is None and names is None:
-        yield from _read(connection, query)
+        yield from _read(connection, _ALL, {"kind": kind.value})
         return
-    column, wanted = (entities.c.scope, scopes) if scopes is not None else (entities.c.key, keys)
+    query, wanted = (_BY_SCOPE, scopes) if scopes is not None else (_BY_KEY, keys)
     if names is not None:
-        column, wanted = entities.c.name, [name.lower() for name in names]
+        query, wanted = _BY_NAME, [name.lower() for name in names]
     listed = list(dict.fromkeys(wanted or ()))
     for start in range(0, len(listed), _MANY):
-        yield from _read(connection, query.where(column.in_(listed[start : start + _MANY])))
+        yield from _read(connection, query, {"kind": kind.value, "wanted": listed[start : start + _MANY]})
 
 
-def _read(connection: Connection, query: sa.Select[Any]) -> Iterator[Thing]:
-    for key, scope, text in connection.execute(query.order_by(entities.c.id)).all():
+# made once: making such a statement takes longer than answering it
+_ALL = (
+    sa.select(entities.c.key, entities.c.scope, entities.c.registers)
+    .where(entities.c.kind == sa.bindparam("kind"))
+    .order_by(entities.c.id)
+)
+_BY_SCOPE, _BY_KEY, _BY_NAME = (
+    _ALL.where(column.in_(sa.bindparam("wanted", expanding=True)))
+    for column in (entities.c.scope, entities.c.key, entities.c.name)
+)
+
+
+def _read(connection: Connection, query: sa.Select[Any], told: Mapping[str, Any]) -> Iterator[Thing]:
+    for key, scope, text in connection.execute(query, told).all():
         registers = _registers(text)
         yield Thing(key, scope, values(registers), {name: at for name, (at, _) in registers.items()})
 
