@@ -133,8 +133,14 @@ def things(
     scopes: Sequence[str] | None = None,
     keys: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
+    under: str | None = None,
 ) -> Iterator[Thing]:
-    """The things of a kind, by what they belong to, by key or by name (any case); all of the kind where none is given."""
+    """The things of a kind, by what they belong to, by key, by name (any case) or by what their keys begin with; all of the
+    kind where none is given."""
+    if under is not None:
+        query = _ALL.where(entities.c.key.startswith(under, autoescape=True))
+        yield from _read(connection, query, {"kind": kind.value})
+        return
     if scopes is None and keys is None and names is None:
         yield from _read(connection, _ALL, {"kind": kind.value})
         return

@@ -17,10 +17,10 @@ from achievement_collector.facts.milestones import Milestone, Origin, Statement,
 from achievement_collector.facts.observations import Kind
 from achievement_collector.facts.work import PullRequest, texts
 from achievement_collector.ledger import ci_runs
-from achievement_collector.ledger.entities import Thing, _read, things
+from achievement_collector.ledger.entities import Thing, things
 from achievement_collector.ledger.roadmap_tables import milestone_snapshots, milestone_statements
 from achievement_collector.ledger.rows import insert_into, insert_rows
-from achievement_collector.ledger.tables import commits, entities, repositories
+from achievement_collector.ledger.tables import commits, repositories
 from achievement_collector.ledger.work import names_of, present_key, present_milestone, present_names
 
 _LINEAR_WORDS = {
@@ -157,11 +157,7 @@ def attempts_of(connection: Connection, repository: str, since: int) -> list[Att
     those that messages told of before there was room for them."""
     known = {(one.run, one.number): one for one in ci_runs.attempts(connection, repository, since)}
     for place in names_of(connection, repository):
-        chosen = sa.and_(
-            entities.c.kind == Kind.CHECK.value, entities.c.key.startswith(f"{place}/run/", autoescape=True)
-        )
-        query = sa.select(entities.c.key, entities.c.scope, entities.c.registers).where(chosen)
-        for thing in _read(connection, query):
+        for thing in things(connection, Kind.CHECK, under=f"{place}/run/"):
             if (one := _attempt(repository, thing, since)) is not None:
                 known.setdefault((one.run, one.number), one)
     last: dict[int, int] = {}
