@@ -20,6 +20,7 @@ import tempfile
 import time
 import traceback
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 _SECONDS = 120.0  # for one run
@@ -106,6 +107,8 @@ def _become(asked: dict[str, Any]) -> NoReturn:
         encoding="utf-8", errors="backslashreplace", line_buffering=True,
     )  # fmt: skip
     sys.argv = ["achievement-collector", *asked["arguments"]]
+    # else the program would call itself by the name of this module
+    sys.modules["__main__"] = ModuleType("__main__")
     from achievement_collector.cli.main import run
 
     code = 0

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
+from achievement_collector.cli import main
 from tests.git_repositories import BOB, Repository, lines
 
 Run = Callable[..., Any]
@@ -218,25 +220,42 @@ def test_a_ledger_that_is_not_there_is_named(run: Run, tmp_path: Path) -> None:
 
 
 def test_help_and_version(run: Run) -> None:
-    for command in (
-        "scan",
-        "derive",
-        "list",
-        "show",
-        "stats",
-        "edit",
-        "hide",
-        "add",
-        "export",
-        "people",
-        "hook",
-        "doctor",
-    ):
-        result = run(command, "--help")
+    told = run("--help").stdout
+    names = _names()
+    assert {"scan", "derive", "list", "show", "export", "people", "hook", "doctor", "serve"} <= names
+    for name in names:
+        result = run(name, "--help")
         assert result.returncode == 0
-        assert "Usage" in result.stdout
-        assert command in run("--help").stdout
+        assert f"Usage: achievement-collector {name}" in result.stdout
+        assert f" {name} " in told
     assert run("--version").stdout.startswith("achievement-collector 0.")
+
+
+def test_a_command_that_is_not_there_is_told_with_the_nearest(run: Run) -> None:
+    result = run("lst")
+    assert result.returncode == 2
+    assert "No such command 'lst'" in result.stderr
+    assert "list" in result.stderr
+
+
+def test_only_what_is_asked_for_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = _names()
+    everything = list(main.app.registered_commands), list(main.app.registered_groups)
+    for name in names:
+        monkeypatch.setattr(main.app, "registered_commands", everything[0])
+        monkeypatch.setattr(main.app, "registered_groups", everything[1])
+        main._leave_only(name)
+        assert _names() == {name}
+    for name in ("", "--help", "lst"):
+        monkeypatch.setattr(main.app, "registered_commands", everything[0])
+        monkeypatch.setattr(main.app, "registered_groups", everything[1])
+        main._leave_only(name)
+        assert _names() == names
+
+
+def _names() -> set[str]:
+    group = typer.main.get_command(main.app)
+    return set(group.commands)  # type: ignore[attr-defined]
 
 
 def test_the_years_of_the_time_line_are_told_once(run: Run, scanned: Path) -> None:
