@@ -28,14 +28,10 @@ from achievement_collector.derive.conclusions import (
     SkillKind,
     ValueKind,
 )
-from achievement_collector.derive.epics import Rolled
 from achievement_collector.derive.evidence import change_evidence, issue_evidence, release_evidence
 from achievement_collector.derive.scores import FORMULA, score
 from achievement_collector.facts import Stamp
-from achievement_collector.facts.observations import Kind
-from achievement_collector.facts.work import PullRequest
 from achievement_collector.ledger.achievements import edits_of
-from achievement_collector.ledger.entities import things
 from achievement_collector.ledger.tables import (
     achievement_credits,
     achievement_skills,
@@ -153,7 +149,7 @@ def select_achievements(
         if order == "impact":
             later = sa.or_(table.impact < impact, sa.and_(table.impact == impact, later))
         query = query.where(later)
-    return _load(connection, connection.execute(query.limit(limit)).all())
+    return load(connection, connection.execute(query.limit(limit)).all())
 
 
 def find_achievements(connection: Connection, prefix: str, limit: int = 5) -> list[Achievement]:
@@ -166,39 +162,7 @@ def find_achievements(connection: Connection, prefix: str, limit: int = 5) -> li
         .order_by(achievements.c.uid)
         .limit(limit)
     )
-    return _load(connection, connection.execute(query).all())
-
-
-def rolled_pulls(connection: Connection, pulls: Sequence[PullRequest]) -> dict[str, Rolled]:
-    """What pull requests (by key) became, as far as their epic shows it."""
-    if not pulls:
-        return {}
-    by_place: dict[tuple[str, str], str] = {
-        (pull.repository, f"pr/{pull.number}"): pull.key for pull in pulls
-    }
-    moved = {key: str(one.fields["moved_to"]) for one in things(connection, Kind.REPOSITORY, keys=[p.repository for p in pulls])
-             if one.fields.get("moved_to") for key in [one.key]}  # fmt: skip
-    by_place |= {(moved[place], name): key for (place, name), key in list(by_place.items()) if place in moved}
-    rows = connection.execute(
-        sa.select(achievements, repositories.c.key.label("place"))
-        .join(repositories)
-        .where(
-            repositories.c.key.in_({place for place, _ in by_place}),
-            achievements.c.key.in_({name for _, name in by_place}),
-        )
-    ).all()
-    found = {by_place[row.place, row.key]: row for row in rows if (row.place, row.key) in by_place}
-    loaded = {one.id: one for one in _load(connection, list(found.values()))}
-    return {key: _rolled(loaded[row.uid]) for key, row in found.items()}
-
-
-def rolled_by_uid(connection: Connection, uids: Sequence[str]) -> dict[str, Rolled]:
-    rows = (
-        connection.execute(sa.select(achievements).where(achievements.c.uid.in_(list(uids)))).all()
-        if uids
-        else []
-    )
-    return {one.id: _rolled(one) for one in _load(connection, rows)}
+    return load(connection, connection.execute(query).all())
 
 
 def credits_of(connection: Connection, uids: Sequence[str]) -> list[tuple[int, int]]:
@@ -214,13 +178,6 @@ def credits_of(connection: Connection, uids: Sequence[str]) -> list[tuple[int, i
         .order_by(table.signature_id)
     )
     return [(int(row[0]), int(row[1])) for row in rows]
-
-
-def _rolled(one: Achievement) -> Rolled:
-    return Rolled(
-        one.id, one.title, one.category.category.value, one.impact.value, one.is_counted, one.left_out_reason,
-        tuple(skill.name for skill in one.skills), tuple(credit.person for credit in one.credits),
-    )  # fmt: skip
 
 
 def monthly_counts(connection: Connection, wanted: Filter) -> list[tuple[str, int]]:
@@ -292,7 +249,8 @@ def left_out_counts(connection: Connection, wanted: Filter) -> tuple[int, int]:
     return sum(counts.values()), counts.get(True, 0)
 
 
-def _load(connection: Connection, rows: Sequence[Any]) -> list[Achievement]:
+def load(connection: Connection, rows: Sequence[Any]) -> list[Achievement]:
+    """The achievements of rows of their table, in the same order, with credits, skills and edits."""
     if not rows:
         return []
     places = {row.id: row for row in connection.execute(sa.select(repositories))}

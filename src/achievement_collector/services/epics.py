@@ -37,7 +37,8 @@ from achievement_collector.ledger import epics as stored
 from achievement_collector.ledger import work
 from achievement_collector.ledger.entities import take_in, thing, things
 from achievement_collector.ledger.epics import StoredEpic
-from achievement_collector.ledger.selection import credits_of, rolled_by_uid, rolled_pulls
+from achievement_collector.ledger.gathered import rolled_by_uid, rolled_pulls
+from achievement_collector.ledger.selection import credits_of
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.tables import epics as epics_table
 from achievement_collector.services.epic_index import EpicIndex

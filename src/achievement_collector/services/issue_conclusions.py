@@ -21,7 +21,7 @@ from achievement_collector.ledger import epics as ledger_epics
 from achievement_collector.ledger import work
 from achievement_collector.ledger.collecting import SignatureIds
 from achievement_collector.ledger.entities import thing
-from achievement_collector.ledger.selection import rolled_pulls
+from achievement_collector.ledger.gathered import rolled_pulls
 from achievement_collector.services.epic_index import EpicIndex
 
 ITSELF = "it is the epic itself"
