@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from alembic.migration import MigrationContext
 from achievement_collector.errors import ConfigurationError, LedgerError
 from achievement_collector.ledger.store import SCHEMA_VERSION, Ledger, ledger_url, migrate, open_ledger
 from achievement_collector.ledger.tables import metadata
+from achievement_collector.services.records import Query, build_record
 from tests.conftest import scan_into
 from tests.databases import Databases
 from tests.git_repositories import Repository, lines
@@ -124,6 +126,18 @@ def test_two_scans_at_once_do_not_disturb_each_other(
     with any_ledger.read() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM commits")) == 60
         assert connection.scalar(sa.text("SELECT count(*) FROM achievements WHERE is_counted")) == 60
+
+
+def test_a_wrong_clock_does_not_make_a_century_of_empty_months(
+    any_ledger: Ledger, repository: Repository
+) -> None:
+    for number, date in enumerate(("@1600000000 +0000", "@1605000000 +0000", "@253402300799 +0000")):
+        repository.commit(f"feat: step {number}", {f"{number}.py": lines(60)}, date=date)
+        scan_into(any_ledger, repository.path)
+        months = build_record(any_ledger, Query(), datetime.now(UTC)).months
+        if number == 1:
+            assert months == (("2020-09", 1), ("2020-10", 0), ("2020-11", 1))
+    assert months == (("2020-09", 1), ("2020-11", 1), ("9999-12", 1))
 
 
 def test_an_error_rolls_everything_back(any_ledger: Ledger) -> None:

@@ -43,6 +43,7 @@ from achievement_collector.ledger.tables import (
 
 _MANY = 500
 _YEAR_ZERO = 62_167_219_200  # seconds from then to 1970
+_MOST_YEARS = 100
 
 
 _TOLD_WITH_EVIDENCE = {
@@ -181,7 +182,8 @@ def credits_of(connection: Connection, uids: Sequence[str]) -> list[tuple[int, i
 
 
 def monthly_counts(connection: Connection, wanted: Filter) -> list[tuple[str, int]]:
-    """("2026-03", achievements) in order of time, months without any included; months in UTC."""
+    """("2026-03", achievements) in order of time, months in UTC. Months without any are included, unless it would be more
+    than a century of them: then some clock was wrong."""
     day = (achievements.c.occurred + _YEAR_ZERO) / sa.literal(
         86_400, sa.BigInteger
     )  # of a year in which none is negative
@@ -198,6 +200,8 @@ def monthly_counts(connection: Connection, wanted: Filter) -> list[tuple[str, in
     if not counts:
         return []
     (year, month), last = min(counts), max(counts)
+    if last[0] - year > _MOST_YEARS:
+        return [(f"{year:04d}-{month:02d}", count) for (year, month), count in sorted(counts.items())]
     months = []
     while (year, month) <= last:
         months.append((f"{year:04d}-{month:02d}", counts.get((year, month), 0)))

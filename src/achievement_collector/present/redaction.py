@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from achievement_collector.derive.conclusions import Achievement, Record
+from achievement_collector.derive.conclusions import Achievement, AchievementKind, Record
 from achievement_collector.errors import ConfigurationError
 
 _SECTIONS = ("repositories", "customers", "people", "words")
@@ -85,14 +85,27 @@ def redact(record: Record, redactions: Redactions) -> Record:
 
 
 def _achievement(one: Achievement, replacing: _Replacing, is_hidden: bool) -> Achievement:
-    changed: Achievement = replacing.everywhere(one)
     if not is_hidden:
-        return changed
+        told: Achievement = replacing.everywhere(one)
+        return told
+    title = one.title
+    name = one.repository.rpartition("/")[2]
+    if one.kind is AchievementKind.RELEASE and title.lower().startswith(f"{name} release".lower()):
+        title = f"{one.repository}{title[len(name) :]}"  # the rules wrote the name; the user redacts the whole of it
+    changed: Achievement = replacing.everywhere(replace(one, title=title), also=_without_shas)
     evidence = tuple(
         item._replace(url="", reference="withheld" if item.kind == "commit" else item.reference)
         for item in changed.evidence
     )
     return replace(changed, evidence=evidence, commits=(), pull_request=None)
+
+
+_SHA = re.compile(r"(?<![^\W_])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?![^\W_])")
+
+
+def _without_shas(text: str) -> str:
+    """A message may name commits, and so may the words about where a fact came from."""
+    return _SHA.sub("withheld", text)
 
 
 class _Replacing:
@@ -114,18 +127,18 @@ class _Replacing:
         told = f"{key} {url}".lower()
         return any(name in told for name in self._repositories) or self(key) != key
 
-    def everywhere(self, value: Any) -> Any:
-        """The same structure with every text redacted."""
+    def everywhere(self, value: Any, also: Callable[[str], str] = str) -> Any:
+        """The same structure with every text redacted, and then changed by ``also``."""
         if isinstance(value, str):
             # enumerations are our own words
-            return self(value) if type(value) is str else value
+            return also(self(value)) if type(value) is str else value
         if is_dataclass(value) and not isinstance(value, type):
             changed = {
-                f.name: self.everywhere(getattr(value, f.name)) for f in fields(value) if f.name != "id"
+                f.name: self.everywhere(getattr(value, f.name), also) for f in fields(value) if f.name != "id"
             }
             return replace(value, **changed)
         if isinstance(value, tuple):
-            parts = [self.everywhere(part) for part in value]
+            parts = [self.everywhere(part, also) for part in value]
             return type(value)(*parts) if hasattr(value, "_fields") else tuple(parts)
         return value
 

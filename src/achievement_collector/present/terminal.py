@@ -19,6 +19,7 @@ from achievement_collector.derive.conclusions import (
 )
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
+    has_gaps,
     left_out_in_words,
     people_in_words,
     periods,
@@ -221,8 +222,9 @@ def statistics(record: Record, width: int) -> RenderableType:
     ]
     if record.months:
         rows, unit = periods(record.months, 36)
-        parts += [Text(""), Text(f"activity by {unit} (UTC)", style="bold"), bars(rows, width)]
-        if unit == "year":
+        gaps = f"; {unit}s without any are left out" if has_gaps(rows, unit) else ""
+        parts += [Text(""), Text(f"activity by {unit} (UTC){gaps}", style="bold"), bars(rows, width)]
+        if unit == "year" and not has_gaps(record.months, "month"):
             latest = [row for row in record.months[-24:] if row[1]]
             parts += [Text(""), Text("the last 24 months of it", style="bold"), bars(latest, width)]
     if record.categories:

@@ -21,6 +21,8 @@ from achievement_collector.present.kpi_charts import KpiChart
 from achievement_collector.present.personas import Persona
 from achievement_collector.present.printable import one_line, printable
 from achievement_collector.present.wording import (
+    has_gaps,
+    periods,
     plural,
     role_in_words,
     size_in_words,
@@ -30,6 +32,7 @@ from achievement_collector.present.wording import (
 _MOST_SKILLS = 24
 _MOST_RELEASES = 12
 _MOST_EVIDENCE = 6
+_MOST_MONTHS = 120  # above it years are drawn
 _SURE = 0.6
 
 
@@ -259,12 +262,21 @@ def _details(name: str, one: Achievement, record: Record, persona: Persona) -> l
     return []
 
 
+def _newest_releases(record: Record) -> list[Achievement]:
+    found = [one for one in record.achievements if one.kind is AchievementKind.RELEASE]
+    return sorted(found, key=lambda one: one.occurred, reverse=True)
+
+
+def _shown(record: Record, persona: Persona) -> list[Achievement]:
+    """The achievements that a document of this reader lists: where releases stand apart, the newest of them."""
+    if "releases" not in persona.sections:
+        return list(record.achievements)
+    listed = [one for one in record.achievements if one.kind is not AchievementKind.RELEASE]
+    return listed + _newest_releases(record)[:_MOST_RELEASES]
+
+
 def _releases(record: Record, persona: Persona) -> Section | None:
-    found = sorted(
-        (one for one in record.achievements if one.kind is AchievementKind.RELEASE),
-        key=lambda one: one.occurred,
-        reverse=True,
-    )
+    found = _newest_releases(record)
     if not found:
         return None
     rows = []
@@ -330,9 +342,11 @@ def _skills(record: Record, persona: Persona) -> Section | None:
 def _activity(record: Record, persona: Persona) -> Section | None:
     if not record.months:
         return None
-    return Section(
-        "months", "Activity", "Achievements a month, all that match; months in UTC.", bars=record.months
-    )
+    rows, unit = periods(record.months, _MOST_MONTHS)
+    note = f"Achievements a {unit}, all that match; {unit}s in UTC."
+    if has_gaps(rows, unit):
+        note += f" {unit.capitalize()}s without any are left out."
+    return Section("months", "Activity", note, bars=rows, columns=(unit, "achievements"))
 
 
 def _categories(record: Record, persona: Persona) -> Section | None:
@@ -344,12 +358,13 @@ def _categories(record: Record, persona: Persona) -> Section | None:
 
 
 def _value(record: Record, persona: Persona) -> Section:
-    told = [one for one in record.achievements if one.value.kind is not ValueKind.NOT_MEASURED]
-    silent = len(record.achievements) - len(told)
+    shown = _shown(record, persona)
+    told = [one for one in shown if one.value.kind is not ValueKind.NOT_MEASURED]
+    silent = len(shown) - len(told)
     lines = [f"{one_line(one.title)}: {one_line(value_in_words(one.value))}" for one in told]
     if silent:
-        shown = "achievement shown here" if silent == 1 else "achievements shown here"
-        lines.append(f"Of {silent:,} {shown} the business value was not measured.")
+        what = "achievement shown here" if silent == 1 else "achievements shown here"
+        lines.append(f"Of {silent:,} {what} the business value was not measured.")
     return Section(
         "text",
         "Business value",

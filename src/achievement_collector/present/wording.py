@@ -94,6 +94,14 @@ def periods(months: Sequence[tuple[str, int]], most: int = 48) -> tuple[tuple[tu
     return tuple(years.items()), "year"
 
 
+def has_gaps(rows: Sequence[tuple[str, int]], unit: str) -> bool:
+    """Whether months or years between the first and the last are not among ``rows``."""
+    if not rows:
+        return False
+    first, last = (int(name[:4]) * 12 + int(name[5:7] or 1) for name in (rows[0][0], rows[-1][0]))
+    return (last - first) // (12 if unit == "year" else 1) + 1 > len(rows)
+
+
 def synced_in_words(done: object) -> str:
     """What a poll came to: counts of what was read and changed, and why it stopped, if it did."""
     from dataclasses import asdict, is_dataclass
