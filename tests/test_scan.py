@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -132,6 +133,56 @@ def test_a_bare_mirror_is_the_same_repository(ledger: Ledger, repository: Reposi
     assert len(stored(ledger)) == 2
 
 
+@pytest.mark.parametrize("clone_first", [True, False])
+def test_clones_and_copies_of_a_folder_under_other_names_credit_each_commit_once(
+    any_ledger: Ledger, repository: Repository, tmp_path: Path, clone_first: bool
+) -> None:
+    for number in range(3):
+        repository.commit(f"feat: number {number}", {f"{number}.py": lines(60)})
+    clone, mirror, second = tmp_path / "clone", tmp_path / "mirror.git", tmp_path / "clone-of-clone"
+    git(tmp_path, "clone", "--quiet", str(repository.path), str(clone))
+    git(tmp_path, "clone", "--quiet", "--mirror", f"file://{repository.path}", str(mirror))
+    git(tmp_path, "clone", "--quiet", "./clone", str(second))
+    git(second, "config", "remote.origin.url", "../clone")
+    copy = tmp_path / "copy"
+    shutil.copytree(repository.path, copy)
+    repository.commit("feat: more", {"more.py": lines(60)})
+    places = [clone, mirror, second, repository.path]
+    assert not any(
+        one.error for one in scan_into(any_ledger, *(places if clone_first else places[::-1]), copy)
+    )
+    with any_ledger.read() as connection:
+        (place,) = reading.stored_repositories(connection)
+        assert (place.key, len(place.paths)) == ("local/project", 5)
+        assert connection.scalar(sa.text("SELECT count(*) FROM achievements WHERE is_counted")) == 4
+
+
+def test_a_clone_of_a_clone_is_of_the_forge_s_repository(
+    ledger: Ledger, repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit("feat: one", {"one.py": lines(60)})
+    repository.git("remote", "add", "origin", "https://github.com/acme/rocket.git")
+    clone = tmp_path / "elsewhere"
+    git(tmp_path, "clone", "--quiet", str(repository.path), str(clone))
+    scan_into(ledger, clone)
+    scan_into(ledger, repository.path)
+    with ledger.read() as connection:
+        (place,) = reading.stored_repositories(connection)
+        assert (place.key, place.web_url) == ("github.com/acme/rocket", "https://github.com/acme/rocket")
+
+
+def test_folders_that_are_each_other_s_remote_are_read(
+    ledger: Ledger, repository: Repository, tmp_path: Path
+) -> None:
+    other = Repository(tmp_path / "other")
+    repository.commit("feat: one", {"one.py": lines(60)})
+    other.commit("feat: two", {"two.py": lines(60)})
+    repository.git("remote", "add", "origin", str(other.path))
+    other.git("remote", "add", "origin", str(repository.path))
+    assert not any(one.error for one in scan_into(ledger, repository.path, other.path))
+    assert len(stored(ledger)) == 2
+
+
 def test_a_worktree_and_a_folder_inside_are_the_repository(
     ledger: Ledger, repository: Repository, tmp_path: Path
 ) -> None:
@@ -166,6 +217,30 @@ def test_a_shallow_clone_knows_where_it_is_cut_and_can_be_deepened(
     assert len(found) == 4
     assert not any(commit.is_boundary for commit in found.values())
     with any_ledger.read() as connection:
+        counted = connection.scalar(sa.text("SELECT count(*) FROM achievements WHERE is_counted"))
+    assert counted == 4
+
+
+@pytest.mark.parametrize("shallow_first", [True, False])
+def test_a_shallow_clone_takes_nothing_from_what_is_known_whole(
+    any_ledger: Ledger, repository: Repository, tmp_path: Path, shallow_first: bool
+) -> None:
+    for number in range(4):
+        repository.commit(f"feat: number {number}", {f"{number}.py": lines(60)})
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository.path}", str(clone))
+    for place in (clone, repository.path) if shallow_first else (repository.path, clone):
+        scan_into(any_ledger, place)
+    who = ("-c", f"user.name={ALICE[0]}", "-c", f"user.email={ALICE[1]}")
+    git(clone, *who, "commit", "--quiet", "--allow-empty", "-m", "chore: nothing")
+    for place in (clone, repository.path):
+        scan_into(any_ledger, place)
+    found = stored(any_ledger)
+    assert len(found) == 5
+    assert not any(commit.is_boundary for commit in found.values())
+    with any_ledger.read() as connection:
+        (place,) = reading.stored_repositories(connection)
+        assert place.shallow == frozenset()
         counted = connection.scalar(sa.text("SELECT count(*) FROM achievements WHERE is_counted"))
     assert counted == 4
 

@@ -69,14 +69,15 @@ def find_checkout(connection: Connection, git_dir: str) -> StoredCheckout | None
 
 
 def add_checkout(
-    connection: Connection, repository: Repository, git_dir: str, roots: Sequence[str]
+    connection: Connection, repository: Repository, git_dir: str, roots: Sequence[str], head: str | None
 ) -> StoredCheckout:
     """Stores a checkout seen for the first time and finds or makes its repository.
 
     Clones with the same remote are one repository. Folders without a remote are the same repository when
-    they have the same name and share a root commit (``roots``); otherwise the key gets a number.
+    they have the same name and share a root commit (``roots``), or when what is checked out (``head``) is in the history
+    of the other, as in a copy of a folder; otherwise the key gets a number.
     """
-    repository_id, key = _find_repository(connection, repository, roots)
+    repository_id, key = _find_repository(connection, repository, roots, head)
     if repository_id is None:
         repository_id = connection.execute(
             sa.insert(repositories).values(
@@ -212,14 +213,16 @@ def rename_repository(connection: Connection, old: str, new: str) -> None:
 
 
 def _find_repository(
-    connection: Connection, repository: Repository, roots: Sequence[str]
+    connection: Connection, repository: Repository, roots: Sequence[str], head: str | None
 ) -> tuple[int | None, str]:
     key, number = known_spelling(connection, repository.key), 1
+    is_local = key.startswith("local/")
     while True:
         row = connection.execute(sa.select(repositories.c.id).where(repositories.c.key == key)).first()
         if row is None:
-            return None, key
-        if not repository.key.startswith("local/"):
+            same = _local_repository_with(connection, head) if is_local and head else None
+            return same or (None, key)
+        if not is_local:
             return int(row.id), key
         shared = connection.scalar(
             sa.select(sa.func.count())
@@ -230,6 +233,18 @@ def _find_repository(
             return int(row.id), key
         number += 1
         key = f"{repository.key}-{number}"
+
+
+def _local_repository_with(connection: Connection, sha: str) -> tuple[int, str] | None:
+    """The oldest repository without a remote whose history holds a commit."""
+    row = connection.execute(
+        sa.select(repositories.c.id, repositories.c.key)
+        .join(commits, commits.c.repository_id == repositories.c.id)
+        .where(commits.c.sha == sha, repositories.c.key.startswith("local/", autoescape=True))
+        .order_by(repositories.c.id)
+        .limit(1)
+    ).first()
+    return (int(row.id), str(row.key)) if row else None
 
 
 def update_repository(

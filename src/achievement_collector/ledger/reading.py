@@ -103,12 +103,24 @@ def stored_repositories(connection: Connection, *, key: str | None = None) -> li
                 mainline=_union(json.loads(place.mainline) for place in here),
                 branches={name: sha for place in here for name, sha in json.loads(place.branches).items()},
                 tips=_union(json.loads(place.tips) for place in here),
-                shallow=frozenset(sha for place in here for sha in json.loads(place.shallow)),
+                shallow=_cuts(connection, row.id, _union(json.loads(place.shallow) for place in here)),
                 is_complete=all(place.digest for place in here),  # none: known from its forge alone,
                 scanned_at=max((place.scanned_at for place in here), default=0),
             )
         )
     return found
+
+
+def _cuts(connection: Connection, repository_id: int, shas: Sequence[str]) -> frozenset[str]:
+    """Those of ``shas``, where some checkout is cut, that no other checkout knows whole."""
+    found: set[str] = set()
+    for start in range(0, len(shas), _MANY):
+        of_these = commits.c.sha.in_(shas[start : start + _MANY])
+        rows = sa.select(commits.c.sha).where(
+            commits.c.repository_id == repository_id, of_these, commits.c.is_boundary
+        )
+        found.update(connection.scalars(rows))
+    return frozenset(found)
 
 
 def _union(lists: Iterator[list[str]]) -> tuple[str, ...]:

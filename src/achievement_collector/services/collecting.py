@@ -79,7 +79,7 @@ def collect_repository(ledger: Ledger, path: Path, now: int, progress: Progress)
         repository = _as_named_today(connection, checkout.repository)
         if stored is None:
             roots = [line for line in lines if " " not in line]
-            stored = ledger_facts.add_checkout(connection, repository, git_dir, roots)
+            stored = ledger_facts.add_checkout(connection, repository, git_dir, roots, refs.head)
         stored = ledger_facts.update_repository(
             connection,
             stored,
@@ -143,7 +143,8 @@ def _unknown(
     known: dict[str, tuple[str, bool]], lines: Sequence[str], shallow: frozenset[str]
 ) -> tuple[list[str], list[str]]:
     """The lines to collect, and the shas to forget first, because their parents have changed meanwhile
-    (a shallow clone was deepened, a graft or a replacement was made)."""
+    (a shallow clone was deepened, a graft or a replacement was made). What is known whole stays so where a shallow clone of
+    the same repository is cut."""
     wanted: list[str] = []
     outdated: list[str] = []
     for line in lines:
@@ -151,7 +152,7 @@ def _unknown(
         stored = known.get(sha)
         if stored is None:
             wanted.append(line)
-        elif stored != (parents, sha in shallow):
+        elif stored != (parents, sha in shallow) and (stored[1] or sha not in shallow):
             outdated.append(sha)
             wanted.append(line)
     return wanted, outdated

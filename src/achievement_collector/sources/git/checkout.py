@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -64,7 +64,14 @@ class Refs:
 
 
 def open_checkout(path: Path) -> Checkout:
-    """The checkout that ``path`` is or lies in. Raises :class:`RepositoryError` where there is none."""
+    """The checkout that ``path`` is or lies in. Raises :class:`RepositoryError` where there is none.
+
+    A clone of a folder of this machine is of the repository that the folder is of, as long as it is there."""
+    return _open(path, frozenset())
+
+
+def _open(path: Path, came_from: frozenset[Path]) -> Checkout:
+    """``came_from``: the git folders whose remotes led here."""
     try:
         resolved = path.expanduser().resolve()
         exists, is_folder = resolved.exists(), resolved.is_dir()
@@ -84,7 +91,7 @@ def open_checkout(path: Path) -> Checkout:
     url = _remote_url(resolved)
     folder = Path(git_dir).parent if Path(git_dir).name == ".git" else Path(git_dir)
     name = folder.name.removesuffix(".git") or "repository"
-    key, web_url = repository_key(url) if url else (f"local/{name}", None)
+    key, web_url = repository_key(url) if url else (None, None)
     repository = Repository(
         key=key or f"local/{name}",
         path=str(resolved),
@@ -93,7 +100,29 @@ def open_checkout(path: Path) -> Checkout:
         object_format=object_format,
         is_shallow=shallow == "true",
     )
+    if key is None and Path(git_dir) not in came_from:
+        source = _folder_of(url, folder if folder != Path(git_dir) else resolved)
+        try:
+            original = _open(source, came_from | {Path(git_dir)}).repository if source else repository
+        except RepositoryError:
+            original = repository
+        repository = replace(repository, key=original.key, name=original.name, web_url=original.web_url)
     return Checkout(resolved, Path(git_dir), is_bare, repository)
+
+
+def _folder_of(url: str, folder: Path) -> Path | None:
+    """The folder that a remote without a host names, seen from ``folder``; None where it names none."""
+    if url.startswith("file://"):
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return None
+        url = unquote(parts.path) if parts.netloc in ("", "localhost") else ""
+    try:
+        source = (folder / url).resolve() if url else None
+        return source if source is not None and source.is_dir() else None
+    except (OSError, RuntimeError, ValueError):
+        return None
 
 
 def read_refs(checkout: Checkout) -> Refs:
