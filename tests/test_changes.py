@@ -232,6 +232,117 @@ def test_formatting_that_the_project_lists_does_not_count(ledger: Ledger, reposi
     assert "git-blame-ignore-revs" in record(ledger)["Format everything"]["left_out_reason"]
 
 
+def test_what_a_formatter_or_a_translation_platform_wrote_is_nobodys_work(
+    ledger: Ledger, repository: Repository
+) -> None:
+    repository.commit("feat: start", {"a.py": lines(80), "docs/de/guide.md": lines(80)})
+    repository.commit("Reformat with black", {"a.py": lines(80, "b")})
+    repository.commit("docs(i18n): New Crowdin updates (#3)", {"docs/de/guide.md": lines(80, "d")})
+    repository.commit("chore: configure black and prettier", {"a.py": lines(80, "c")})
+    repository.commit("docs(i18n): translate the guide", {"docs/de/guide.md": lines(80, "e")})
+    scan_into(ledger, repository.path)
+    found = record(ledger)
+    assert {title for title, one in found.items() if one["is_counted"]} == {
+        "Start",
+        "Configure black and prettier",
+        "Translate the guide (i18n)",
+    }
+    reasons = {one["left_out_reason"] for one in found.values() if not one["is_counted"]}
+    assert reasons == {
+        "nothing that counts as work: formatting, as its subject says: 160 lines",
+        "nothing that counts as work: brought in from a translation platform: 160 lines",
+    }
+
+
+def test_lines_replaced_in_place_in_many_files_are_one_small_edit(
+    ledger: Ledger, repository: Repository
+) -> None:
+    names = [f"part{number % 5}/{number}.py" for number in range(40)]
+    repository.commit("feat: start", {name: lines(30, "old") for name in names})
+    repository.commit(
+        "feat: rename the module", {name: lines(30, "old").replace("old 1", "new 1") for name in names}
+    )
+    repository.commit("feat: write forty parts", {f"more/{number}.py": lines(20) for number in range(40)})
+    scan_into(ledger, repository.path)
+    parts = {
+        title: {name: points for name, points, _ in one["detail"]["impact"]}
+        for title, one in record(ledger).items()
+    }
+    assert "reach" not in parts["Rename the module"]
+    assert parts["Rename the module"]["extent"] < 0.5 * parts["Write forty parts"]["extent"]
+
+
+def test_raising_a_dependency_is_maintenance_unless_work_followed(
+    ledger: Ledger, repository: Repository
+) -> None:
+    repository.commit(
+        "feat(deps): bump github.com/acme/env/v6 from 6.9.3 to 6.10.0", {"go.mod": "a\n", "go.sum": lines(60)}
+    )
+    repository.commit("feat: update nfpm to v2.9.2 (#5)", {"go.mod": "b\n", "main.go": lines(20)})
+    repository.commit("feat: update nfpm to v3.0.0", {"go.mod": "c\n", "main.go": lines(80, "y")})
+    repository.commit("feat: update the limit to 30", {"main.go": lines(20, "z")})
+    repository.commit("fix: update the timeout to 1.5", {"main.go": lines(20, "w")})
+    scan_into(ledger, repository.path)
+    categories = {title: one["category"] for title, one in record(ledger).items()}
+    assert categories == {
+        "Bump github.com/acme/env/v6 from 6.9.3 to 6.10.0": "maintenance",
+        "Update nfpm to v2.9.2": "maintenance",
+        "Update nfpm to v3.0.0": "feature",
+        "Update the limit to 30": "feature",
+        "Update the timeout to 1.5": "bugfix",
+    }
+
+
+def test_skills_and_guides_are_not_read_out_of_fixtures_requirements_and_lists_of_people(
+    ledger: Ledger, repository: Repository
+) -> None:
+    repository.commit(
+        "feat: start",
+        {
+            "requirements/dev.txt": lines(60), "AUTHORS": lines(60), "docs/.gitignore": lines(60), "docs/conf.toml": lines(60),
+            "tests/testdata/Dockerfile.bad": lines(60), "tests/fixtures/package.json": '{"dependencies": {"react": "1"}}',
+            "internal/testdata/golden.yaml": "apiVersion: v1\nkind: Pod\nmetadata: {}\n",
+            "vendor/app/package.json": '{"dependencies": {"vue": "1"}}',
+        },
+    )  # fmt: skip
+    repository.commit(
+        "feat: more",
+        {
+            "docs/guide.md": lines(60),
+            "Dockerfile": lines(60),
+            "package.json": '{"dependencies": {"react": "1"}}',
+        },
+    )
+    scan_into(ledger, repository.path)
+    with ledger.read() as connection:
+        told = connection.execute(
+            sa.text(
+                "SELECT a.title, s.name FROM achievement_skills s JOIN achievements a ON a.id = s.achievement_id"
+            )
+        ).all()
+    skills = {title: {name for one, name in told if one == title} for title in ("Start", "More")}
+    assert skills["Start"].isdisjoint(
+        {"Technical writing", "Docker", "Containers", "Kubernetes", "React", "Vue"}
+    )
+    assert skills["More"] >= {"Technical writing", "Docker", "Containers", "React"}
+    impact = record(ledger)["Start"]["detail"]["impact"]
+    assert "documentation" not in [name for name, _, _ in impact]
+
+
+def test_what_a_template_of_a_pull_request_says_is_no_description(
+    ledger: Ledger, repository: Repository
+) -> None:
+    body = (
+        "<!--\nHi, thanks for contributing!\n-->\n\n...\n\nIt reads the file once.\n\n<!-- links -->\n\n..."
+    )
+    repository.commit(f"feat: one (#1)\n\n{body}", {"a.py": lines(60)})
+    repository.commit("feat: two\n\nBefore\n...\nafter", {"b.py": lines(60)})
+    scan_into(ledger, repository.path)
+    found = record(ledger)
+    assert found["One"]["description"] == "It reads the file once."
+    assert found["Two"]["description"] == "Before\n...\nafter"
+
+
 def test_a_telling_word_or_a_type_makes_a_small_change_count(ledger: Ledger, repository: Repository) -> None:
     repository.commit("Implement retries", {"a.py": lines(5)})
     repository.commit("fix: wrong sign", {"b.py": lines(2)})

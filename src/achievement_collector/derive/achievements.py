@@ -30,7 +30,7 @@ from achievement_collector.derive.messages import (
     parse_header,
     parse_merge,
 )
-from achievement_collector.derive.paths import COUNTED, PathRole, area_of, path_info
+from achievement_collector.derive.paths import COUNTED, PathRole, area_of, is_prose, path_info
 from achievement_collector.derive.pulls import category_of_labels, closed_issues, readable_body
 from achievement_collector.derive.scores import (
     ScoreInputs,
@@ -40,7 +40,7 @@ from achievement_collector.derive.scores import (
     scaled_value,
 )
 from achievement_collector.derive.significance import Verdict, judge
-from achievement_collector.derive.sizes import is_version_bump, measure, merge_sizes
+from achievement_collector.derive.sizes import is_version_bump, measure, merge_sizes, not_written_here
 from achievement_collector.derive.skills import skills_of
 from achievement_collector.derive.value import stated_value
 from achievement_collector.facts import Commit, ContentFact, FileChange, Signature, body_of, subject_of
@@ -326,6 +326,7 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
     counted: set[str] = set()
     for facts, subject in zip(change.commits, subjects, strict=True):
         commit = facts.commit
+        not_written = "" if facts.is_formatting else not_written_here(subject)
         sizes.append(
             measure(
                 commit.files,
@@ -333,9 +334,10 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
                 is_formatting=facts.is_formatting,
                 is_version_bump=is_version_bump(subject),
                 is_measured=not commit.is_boundary,
+                not_written=not_written,
             )
         )
-        if not facts.is_formatting:
+        if not facts.is_formatting and not not_written:
             files += commit.files[: _MOST_FILES - len(files)]
     if len(sizes) == 1:
         return sizes[0], files
@@ -350,13 +352,15 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
 
 def _extent(
     files: Sequence[FileChange],
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[PathRole, int], int, tuple[int, ...]]:
-    """(areas, languages, roles: most lines first; lines by role; lines replaced; lines by file) of the files
-    that count."""
+) -> tuple[
+    tuple[str, ...], tuple[str, ...], tuple[str, ...], dict[PathRole, int], int, dict[str, tuple[int, int]]
+]:
+    """(areas, languages, roles: most lines first; lines by role; lines replaced; lines added and deleted by file) of the
+    files that count."""
     areas: dict[str, int] = {}
     languages: dict[str, int] = {}
     by_role: dict[PathRole, int] = {}
-    by_file: dict[str, int] = {}
+    by_file: dict[str, tuple[int, int]] = {}
     replaced = 0
     for file in files:
         added, deleted = file.added or 0, file.deleted or 0
@@ -367,7 +371,8 @@ def _extent(
         if role not in COUNTED:
             continue
         by_role[role] = by_role.get(role, 0) + lines
-        by_file[file.path] = by_file.get(file.path, 0) + lines
+        before = by_file.get(file.path)
+        by_file[file.path] = (before[0] + added, before[1] + deleted) if before else (added, deleted)
         area = area_of(file.path)
         areas[area] = areas.get(area, 0) + lines
         if language:
@@ -380,7 +385,7 @@ def _extent(
         tuple(role.value for role in _ranked(by_role)),
         by_role,
         replaced,
-        tuple(by_file.values()),
+        by_file,
     )
 
 
@@ -483,6 +488,7 @@ def _category(
     return categorise(text, rules.style)
 
 
+_ELLIPSIS_LINES = re.compile(r"^[ \t]*(?:\.\.\.|…)[ \t\r]*$", re.MULTILINE)
 _REFERENCE_LINES = re.compile(
     r"^\s*(?:(?:[A-Z][\w-]*-(?:by|to)|Change-Id|Link|Fixes|Closes|Refs?|See-also|Bug|PR-URL|Signed-off-by|git-svn-id|Cc|CC|Resolves"
     r"|Message-I[dD]|Conflicts|Reported-by|Ref|URL)\s*:.*|\(cherry picked from commit .*\)|-{3,}|_{3,}|\*{3,}|#.*|<!--.*-->)\s*$",
@@ -508,6 +514,8 @@ def _description(change: ChangeFacts) -> str:
         if not body.strip() and len(change.commits) == 1:
             body = body_of(change.commits[0].commit.message)
         body = re.sub(r"^\* .*:\n(?=  )", "", body, flags=re.MULTILINE)  # a merge log of one-line summaries
+    if "<!--" in body:  # the template of a pull request
+        body = readable_body(_ELLIPSIS_LINES.sub("", body), LONGEST_DESCRIPTION)
     body = _REFERENCE_LINES.sub("", body.replace("\r", ""))
     body = re.sub(r"\n{3,}", "\n\n", body).strip()
     if len(body) <= LONGEST_DESCRIPTION:
@@ -520,7 +528,10 @@ def _description(change: ChangeFacts) -> str:
 def _score_inputs(
     change: ChangeFacts, call: CategoryCall, size: Size, files: Sequence[FileChange], issues: tuple[str, ...]
 ) -> ScoreInputs:
-    areas, languages, roles, by_role, replaced, lines_by_file = _extent(files)
+    areas, languages, roles, by_role, replaced, by_file = _extent(files)
+    docs = by_role.get(PathRole.DOCS, 0) and sum(
+        sum(both) for path, both in by_file.items() if is_prose(path)
+    )
     return ScoreInputs(
         call,
         size,
@@ -528,14 +539,15 @@ def _score_inputs(
         languages,
         roles,
         by_role.get(PathRole.TEST, 0),
-        by_role.get(PathRole.DOCS, 0),
+        docs,
         replaced,
         len(change.commits),
         _breaking(change),
         issues,
         change.released_in,
         change.backports,
-        lines_by_file,
+        tuple(added + deleted for added, deleted in by_file.values()),
+        sum(added == deleted for added, deleted in by_file.values()),
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from achievement_collector.derive.category_features import features
 from achievement_collector.derive.category_model import CLASSES, RepositoryStyle
 from achievement_collector.derive.conclusions import Category, CategoryCall
-from achievement_collector.derive.paths import PathRole, path_info
+from achievement_collector.derive.paths import PathRole, is_prose, path_info
 from achievement_collector.facts import FileChange
 
 LEAST_CONFIDENCE = 0.4
@@ -93,11 +93,42 @@ class ChangeText(NamedTuple):
 def categorise(change: ChangeText, style: RepositoryStyle) -> CategoryCall:
     """The call on a change; ``style`` is what its repository's typed commits have taught (perhaps nothing)."""
     declared = DECLARED.get(change.declared or "")
-    if declared is not None:
+    may_raise = declared is Category.FEATURE or (
+        declared is Category.BUGFIX and (change.scope or "").startswith("dep")
+    )
+    raised = _raises_a_dependency(change) if may_raise else ""
+    if raised:
+        basis = f'its title says "{raised}", and hardly anything else is changed'
+        call = CategoryCall(Category.MAINTENANCE, 0.8, (Category.MAINTENANCE,), basis)
+    elif declared is not None:
         call = CategoryCall(declared, _DECLARED_CONFIDENCE, (declared,), f'declared type "{change.declared}"')
     else:
         call = _told_by_title(change) or _called_by_model(change, style)
     return _with_labels(change, call)
+
+
+_RAISES = re.compile(
+    r"(?:bump|updat|upgrad)\w* (?:\S+ ){1,3}?(?:(?:from )?v?\d\S* )?to (?:v\d|\d+\.\d)[\w.+-]*(?= \(| in |$)"
+    r"|(?:bump|updat|upgrad)\w* (?:to )?\S+ v?\d+\.\d[\w.+-]*(?= \(| in |$)",
+    re.IGNORECASE,
+)
+_NOT_IN_ITSELF = frozenset(
+    {PathRole.LOCK, PathRole.BUILD, PathRole.VENDORED, PathRole.GENERATED, PathRole.CHANGELOG}
+)
+_ALONG_WITH_IT = 50
+
+
+def _raises_a_dependency(change: ChangeText) -> str:
+    """The words by which a title says that a dependency was raised, where no more than a few lines had to follow."""
+    match = _RAISES.match(change.title)
+    if match is None:
+        return ""
+    followed = sum(
+        (file.added or 0) + (file.deleted or 0)
+        for file in change.files
+        if path_info(file.path).role not in _NOT_IN_ITSELF
+    )
+    return match[0] if followed <= _ALONG_WITH_IT else ""
 
 
 def _told_by_title(change: ChangeText) -> CategoryCall | None:
@@ -172,7 +203,7 @@ def _with_labels(change: ChangeText, call: CategoryCall) -> CategoryCall:
         changed = (file.added or 0) + (file.deleted or 0)
         role = path_info(file.path).role
         total += changed
-        if role in lines:
+        if role in lines and (role is not PathRole.DOCS or is_prose(file.path)):
             lines[role] += changed
     for role, category in ((PathRole.TEST, Category.TESTING), (PathRole.DOCS, Category.DOCUMENTATION)):
         if lines[role] > max(_LARGE_SHARE * total, 10) or lines[role] >= _MANY_LINES:

@@ -133,7 +133,7 @@ _CHANGELOG = re.compile(
 )
 _BUILD_NAMES = re.compile(
     r"^(?:(?:GNU)?[Mm]akefile(?:\.am)?|CMakeLists\.txt|configure\.(?:ac|in)|meson\.build|meson_options\.txt|meson\.options"
-    r"|package\.json|pyproject\.toml|setup\.(?:py|cfg)|requirements[\w.-]*\.(?:txt|in)|Pipfile|tox\.ini|noxfile\.py|go\.mod"
+    r"|package\.json|pyproject\.toml|setup\.(?:py|cfg)|(?:[\w-]+[-_.])?(?:requirements|constraints)[\w.-]*\.(?:txt|in)|Pipfile|tox\.ini|noxfile\.py|go\.mod"
     r"|go\.work|Cargo\.toml|Gemfile|[\w.-]+\.gemspec|composer\.json|pom\.xml|build\.gradle(?:\.kts)?|settings\.gradle(?:\.kts)?"
     r"|gradle\.properties|gradlew(?:\.bat)?|build\.xml|build\.sbt|[\w.-]+\.(?:csproj|fsproj|vbproj|sln|slnx|props|targets|nuspec)"
     r"|mix\.exs|rebar\.config|pubspec\.yaml|Package\.swift|[\w.-]+\.podspec|Podfile|Rakefile|Dockerfile[\w.-]*|[\w.-]*\.Dockerfile"
@@ -149,6 +149,13 @@ _BUILD_ENDINGS = frozenset(
 _BUILD_FOLDER = re.compile(
     r"(?:^|/)(?:docker|deploy(?:ment)?s?|k8s|kubernetes|helm|charts|terraform|ansible|infra(?:structure)?|packaging|debian|manifests)/"
 )
+_REQUIREMENTS = re.compile(r"(?:^|/)(?:requirements|constraints)/(?:[^/]+/)*[^/]+\.(?:txt|in)$")
+_PUBLISHED_DATA = re.compile(r"/(?:_?static|public|assets)/(?:[^/]+/)*[^/]+\.json$")
+_NO_PROSE = re.compile(
+    r"(?:^|/)(?:licen[cs]e|copying|notice|authors|maintainers|contributors|codeowners|thanks|credits)(?:[.-][^/]*)?$"
+    r"|(?:^|/)\.[^/]+$|\.(?:css|scss|sass|less|styl)(?:_t)?$",
+    re.IGNORECASE,
+)
 _CONFIG_ENDINGS = frozenset(
     "yml yaml json json5 jsonc toml ini cfg conf properties xml plist env config editorconfig".split()
 )
@@ -157,6 +164,20 @@ _TRANSLATION = re.compile(
     r"\.(?:json|ya?ml|properties|php|ini|js|ts)$",
     re.IGNORECASE,
 )
+
+
+@lru_cache(maxsize=1 << 16)
+def is_prose(path: str) -> bool:
+    """Whether a file is documentation that somebody writes: no settings, styles or licence beside it, no list of people."""
+    if path_info(path).role is not PathRole.DOCS or _NO_PROSE.search(path):
+        return False
+    ending = path.rpartition("/")[2].rpartition(".")[2].lower()
+    return ending == "xml" or ending not in _CONFIG_ENDINGS
+
+
+def is_test_data(path: str) -> bool:
+    """Whether a file is in a folder of fixtures: what it is, nothing else of the project has to be."""
+    return bool(_TEST_DATA.search(path))
 
 
 @lru_cache(maxsize=1 << 16)
@@ -207,7 +228,7 @@ def _role(path: str, name: str, ending: str, language: str) -> PathRole:
         return PathRole.CI
     if _CHANGELOG.search(path) and (not language or ending in _DOCS_ENDINGS):
         return PathRole.CHANGELOG
-    if _BUILD_NAMES.match(name) or ending in _BUILD_ENDINGS:
+    if _BUILD_NAMES.match(name) or ending in _BUILD_ENDINGS or _REQUIREMENTS.search(path):
         return PathRole.BUILD
     if _TEST_DATA.search(path) and not language:
         return PathRole.DATA
@@ -221,7 +242,7 @@ def _role(path: str, name: str, ending: str, language: str) -> PathRole:
     if ending in _DOCS_ENDINGS or (not language and _DOCS_NAMES.match(name)):
         return PathRole.DOCS
     if _DOCS_FOLDER.search(path) and (not language or language in ("HTML", "CSS", "SCSS")):
-        return PathRole.DOCS
+        return PathRole.DATA if _PUBLISHED_DATA.search(path) else PathRole.DOCS
     if _BUILD_FOLDER.search(path) and ending in _CONFIG_ENDINGS:
         return PathRole.BUILD
     if language:

@@ -52,6 +52,7 @@ _ISSUES, _RELEASED, _BREAKING, _BACKPORTED = 4.0, 5.0, 7.0, 4.0
 
 _LARGEST_TOTAL = 100.0  # hardly any change comes to more
 _SWEEP_FILES, _SWEEP_LINES, _SWEEP_COUNTS = 30, 6, 0.1
+_SWEEP_EVEN = 0.9
 _TARGET_SHARE = 0.10
 _LARGEST_SHARE = 0.15
 _FEWEST = 20
@@ -80,12 +81,16 @@ class ScoreInputs(NamedTuple):
     released_in: str
     backports: int
     lines_by_file: tuple[int, ...] = ()  # of the files that count
+    even_files: int = 0  # of these, those that gain as many lines as they lose
 
     @property
     def is_sweeping(self) -> bool:
-        """Whether the same small edit was made in many files: a rename, a new copyright year, a new address."""
+        """Whether the same small edit was made in many files: a rename, a new copyright year, a new address. Nearly all of
+        them have few changed lines, or lines changed in place alone."""
         lines = sorted(self.lines_by_file)
-        return len(lines) >= _SWEEP_FILES and lines[int(len(lines) * 0.7)] <= _SWEEP_LINES
+        if len(lines) < _SWEEP_FILES:
+            return False
+        return lines[int(len(lines) * 0.7)] <= _SWEEP_LINES or self.even_files >= _SWEEP_EVEN * len(lines)
 
 
 def impact_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
@@ -102,11 +107,12 @@ def impact_parts(facts: ScoreInputs) -> tuple[ScorePart, ...]:
         *_steps(facts, _STEPS, _STEPS_HALF),
     ]
     own_kind = call.category
+    weight = _SWEEP_COUNTS if facts.is_sweeping else 1.0
     if facts.test_lines and own_kind is not Category.TESTING:
-        points = _saturating(facts.test_lines, _TESTS, _TESTS_HALF)
+        points = _saturating(weight * facts.test_lines, _TESTS, _TESTS_HALF)
         parts.append(ScorePart("tests", points, f"{facts.test_lines:,} changed lines of tests with it"))
     if facts.docs_lines and own_kind is not Category.DOCUMENTATION:
-        points = _saturating(facts.docs_lines, _GUIDE, _GUIDE_HALF)
+        points = _saturating(weight * facts.docs_lines, _GUIDE, _GUIDE_HALF)
         parts.append(
             ScorePart("documentation", points, f"{facts.docs_lines:,} changed lines of documentation with it")
         )

@@ -14,6 +14,8 @@ FORMATTING = "formatting, listed in .git-blame-ignore-revs"
 MOVED = "moved"
 SUBMODULE = "submodule"
 VERSION = "version numbers"
+REFORMATTED = "formatting, as its subject says"
+IMPORTED = "brought in from a translation platform"
 
 _VERSION_FILE = re.compile(
     r"(?:^|/)(?:VERSION(?:\.txt)?|version\.\w+|_version\.py|__version__\.py|__about__\.py|package\.json|package-lock\.json"
@@ -37,6 +39,36 @@ _DEPENDENCY_SUBJECT = re.compile(
 )
 
 
+_TYPE = r"^\W*(?:\w+(?:\([^)]*\))?!?:\s*)?"
+_PLATFORM = r"(?:crowdin|transifex|weblate|lokalise|poeditor)"
+_IMPORT = re.compile(
+    rf"{_TYPE}(?:\[\w+\]\s*)?(?:new crowdin (?:updates?|translations?)\b"
+    rf"|(?:updat|sync|pull|import|download|merg)\w*\b[\w ]{{0,30}}\b{_PLATFORM} (?:translation|string|locale|update)s?\b"
+    rf"|(?:updat|sync|pull|import|download|merg)\w*\b[\w ]{{0,30}}\b(?:translation|string|locale)s? from {_PLATFORM}\b"
+    r"|new translations \S+ \([\w ,-]+\)|updates? for file \S+ in \w+(?: on branch \S+)?$)",
+    re.IGNORECASE,
+)
+_FORMATTER = (
+    r"(?:black|isort|ruff(?: format)?|yapf|autopep8|prettier|rustfmt|(?:cargo|go) fmt|gofmt|goimports|gofumpt|clang-format"
+    r"|biome)"
+)
+_ALL = r"(?: (?:all|the|whole|entire|every|source|code|codebase|code base|files?|everything|python)){0,4}"
+_REFORMAT = re.compile(
+    rf"{_TYPE}(?:(?:apply|run|re-?run|ran|applied) {_FORMATTER}|blacken(?:ed)?|{_FORMATTER}"
+    rf"|(?:re-?)?format(?:ted|s)?\b{_ALL} (?:with|using|by) {_FORMATTER})"
+    r"(?: (?:on|over|to) [\w ./]{1,30})?\.?(?: \(#\d+\))?$",
+    re.IGNORECASE,
+)
+
+
+def not_written_here(subject: str) -> str:
+    """Why nobody wrote the lines of a commit by hand, as its subject says: a formatter did, or translators on a platform
+    whose work was brought in. Empty where it says nothing of the kind."""
+    if _IMPORT.match(subject[:300]):
+        return IMPORTED
+    return REFORMATTED if _REFORMAT.match(subject[:300]) else ""
+
+
 def is_version_bump(subject: str) -> bool:
     """Whether a subject says that a version number was raised (the project's own, not a dependency's)."""
     return bool(_VERSION_SUBJECT.match(subject[:300])) and not _DEPENDENCY_SUBJECT.search(subject[:300])
@@ -49,13 +81,14 @@ def measure(
     is_formatting: bool = False,
     is_version_bump: bool = False,
     is_measured: bool = True,
+    not_written: str = "",
 ) -> Size:
     """The size of one commit.
 
     ``spaceless`` maps paths to (added, deleted) with white space ignored, where that was asked for: a file
     that shrinks there counts only as far. ``is_formatting``: the project lists the commit as formatting, so
     nothing counts. ``is_version_bump``: small changes in version files are left out. ``is_measured`` is False
-    where git cannot tell what the commit changed.
+    where git cannot tell what the commit changed. ``not_written``: why none of its lines count, see :func:`not_written_here`.
     """
     if not is_measured:
         return Size(is_measured=False)
@@ -69,8 +102,9 @@ def measure(
         if file.mode == "160000":
             left[SUBMODULE] = left.get(SUBMODULE, 0) + total
             continue
-        if is_formatting:
-            left[FORMATTING] = left.get(FORMATTING, 0) + total
+        if is_formatting or not_written:
+            reason = FORMATTING if is_formatting else not_written
+            left[reason] = left.get(reason, 0) + total
             continue
         if not total:
             if file.status == "R":

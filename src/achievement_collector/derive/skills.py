@@ -14,7 +14,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from achievement_collector.derive.conclusions import Category, Skill, SkillKind
-from achievement_collector.derive.paths import COUNTED, PathRole, path_info
+from achievement_collector.derive.paths import COUNTED, PathRole, is_prose, is_test_data, path_info
 from achievement_collector.facts import ContentFact, ContentKind, FileChange
 
 _NOT_A_SKILL = frozenset(
@@ -123,13 +123,16 @@ def skills_of(
         changed = file.added + (file.deleted or 0)
         if role not in COUNTED or not changed:
             continue
-        role_lines[role] = role_lines.get(role, 0) + changed
-        role_path.setdefault(role, file.path)
+        if role is not PathRole.DOCS or is_prose(file.path):
+            role_lines[role] = role_lines.get(role, 0) + changed
+            role_path.setdefault(role, file.path)
         if language and language not in _NOT_A_SKILL:
             before = lines.get(language, 0)
             lines[language] = before + changed
             if role is PathRole.SOURCE or language not in shown_by:
                 shown_by[language] = file.path
+        if is_test_data(file.path):
+            continue
         for number in _path_rules(file.path):
             found.setdefault(number, f"edits {file.path}")
     _by_content(rules, content, found)
@@ -162,6 +165,8 @@ def skills_of(
 def _by_content(rules: _Rules, content: Sequence[ContentFact], found: dict[int, str]) -> None:
     keys: dict[str, set[str]] = {}
     for fact in content:
+        if is_test_data(fact.path) or path_info(fact.path).role not in COUNTED:
+            continue  # a fixture, or somebody else's manifest
         if fact.kind is ContentKind.DEPENDENCY:
             matching = rules.exact.get(fact.value, ())
             name = fact.value.partition(":")[2]
