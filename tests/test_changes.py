@@ -329,6 +329,30 @@ def test_skills_and_guides_are_not_read_out_of_fixtures_requirements_and_lists_o
     assert "documentation" not in [name for name, _, _ in impact]
 
 
+def test_jsx_is_a_sign_of_react_only_where_react_is_declared(
+    any_ledger: Ledger, repository: Repository
+) -> None:
+    repository.commit(
+        "feat: a page", {"page.tsx": lines(60), "fixtures/package.json": '{"dependencies": {"react": "1"}}'}
+    )
+    scan_into(any_ledger, repository.path)
+
+    def found() -> dict[str, set[str]]:
+        with any_ledger.read() as connection:
+            told = connection.execute(
+                sa.text(
+                    "SELECT a.title, s.name FROM achievement_skills s JOIN achievements a ON a.id = s.achievement_id"
+                )
+            ).all()
+        return {title: {name for one, name in told if one == title} for title, _ in told}
+
+    assert found()["A page"] == {"TypeScript"}
+    repository.commit("chore: dependencies", {"package.json": '{"dependencies": {"react": "1"}}'})
+    repository.commit("feat: another page", {"other.tsx": lines(60)})
+    scan_into(any_ledger, repository.path)
+    assert found()["Another page"] == {"TypeScript", "React"} == found()["A page"]
+
+
 def test_what_a_template_of_a_pull_request_says_is_no_description(
     ledger: Ledger, repository: Repository
 ) -> None:

@@ -140,6 +140,7 @@ class Rules(NamedTuple):
     uses_types: bool = True  # whether the project's prefixes are Conventional Commits
     min_changes: int = 0  # fewer changed lines than this and a pull request does not count
     require_epic: bool = False  # a pull request without an epic does not count
+    declared: frozenset[str] = frozenset()  # what the repository declared of the telling dependencies
 
 
 def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
@@ -169,7 +170,9 @@ def conclude(change: ChangeFacts, rules: Rules) -> Conclusion:
         impact, complexity = impact_parts(inputs), complexity_parts(inputs)
         impact = (*impact, *measured_parts(change.measures))
     skills = (
-        () if left_out else skills_of(files, change.content, f"{change.title}\n{description}", call.category)
+        ()
+        if left_out
+        else skills_of(files, change.content, f"{change.title}\n{description}", call.category, rules.declared)
     )
     value = BusinessValue() if left_out else _value(change)
     starts = [facts.commit.authored for facts in change.commits]

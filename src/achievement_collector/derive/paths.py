@@ -180,6 +180,11 @@ def is_test_data(path: str) -> bool:
     return bool(_TEST_DATA.search(path))
 
 
+def is_own_manifest(path: str) -> bool:
+    """Whether what a file declares is the project's own doing: it is no fixture, and nobody else's."""
+    return not is_test_data(path) and path_info(path).role in COUNTED
+
+
 @lru_cache(maxsize=1 << 16)
 def path_info(path: str) -> PathInfo:
     """The role and language of a path (separated by ``/``, relative to the repository)."""

@@ -14,7 +14,14 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from achievement_collector.derive.conclusions import Category, Skill, SkillKind
-from achievement_collector.derive.paths import COUNTED, PathRole, is_prose, is_test_data, path_info
+from achievement_collector.derive.paths import (
+    COUNTED,
+    PathRole,
+    is_own_manifest,
+    is_prose,
+    is_test_data,
+    path_info,
+)
 from achievement_collector.facts import ContentFact, ContentKind, FileChange
 
 _NOT_A_SKILL = frozenset(
@@ -32,6 +39,7 @@ class _Rule(NamedTuple):
     roles: frozenset[str]
     category: str
     min_lines: int
+    where_declared: bool  # its paths are signs only in a repository that declares one of its dependencies
 
 
 class _Rules(NamedTuple):
@@ -73,6 +81,7 @@ def _rules() -> _Rules:
                 frozenset(entry.get("roles", [])),
                 entry.get("category", ""),
                 entry.get("min_lines", 1),
+                entry.get("paths_where_declared", False),
             )
         )
     by_category: dict[str, tuple[int, ...]] = {}
@@ -102,14 +111,22 @@ def _path_rules(path: str) -> tuple[int, ...]:
     return tuple(number for number, pattern in rules.paths if pattern.search(path))
 
 
+@cache
+def telling_dependencies() -> frozenset[str]:
+    """The dependencies that a repository must declare before certain paths are signs of a skill."""
+    return frozenset(name for rule in _rules().rules if rule.where_declared for name in rule.dependencies)
+
+
 def skills_of(
     files_changed: Iterable[FileChange],
     content: Sequence[ContentFact],
     text: str,
     category: Category,
+    declared: frozenset[str] = frozenset(),
 ) -> tuple[Skill, ...]:
     """The skills of one change: languages with most changed lines first, then the others in the order of the
-    rules. ``files_changed`` of all its commits; ``text`` its title and message."""
+    rules. ``files_changed`` of all its commits; ``text`` its title and message; ``declared`` those of
+    :func:`telling_dependencies` that the repository declared at any time."""
     rules = _rules()
     lines: dict[str, int] = {}
     shown_by: dict[str, str] = {}
@@ -134,6 +151,9 @@ def skills_of(
         if is_test_data(file.path):
             continue
         for number in _path_rules(file.path):
+            rule = rules.rules[number]
+            if rule.where_declared and declared.isdisjoint(rule.dependencies):
+                continue
             found.setdefault(number, f"edits {file.path}")
     _by_content(rules, content, found)
     lower = text.lower()
@@ -165,8 +185,8 @@ def skills_of(
 def _by_content(rules: _Rules, content: Sequence[ContentFact], found: dict[int, str]) -> None:
     keys: dict[str, set[str]] = {}
     for fact in content:
-        if is_test_data(fact.path) or path_info(fact.path).role not in COUNTED:
-            continue  # a fixture, or somebody else's manifest
+        if not is_own_manifest(fact.path):
+            continue
         if fact.kind is ContentKind.DEPENDENCY:
             matching = rules.exact.get(fact.value, ())
             name = fact.value.partition(":")[2]

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from achievement_collector.derive.history import History
+from achievement_collector.derive.paths import is_own_manifest
 from achievement_collector.facts import (
     Commit,
     ContentFact,
@@ -287,6 +288,25 @@ def stored_content(
                 ContentFact(sha, bytes(path).decode("utf-8", "surrogateescape"), ContentKind(kind), value)
             )
     return {sha: tuple(facts) for sha, facts in found.items()}
+
+
+def declared_dependencies(
+    connection: Connection, repository_id: int, among: frozenset[str]
+) -> frozenset[str]:
+    """Those of ``among`` (``npm:react``) that a manifest of the repository declared at any time, fixtures aside."""
+    table = content_facts.c
+    rows = connection.execute(
+        sa.select(table.path, table.value)
+        .where(
+            table.repository_id == repository_id,
+            table.kind == ContentKind.DEPENDENCY.value,
+            table.value.in_(sorted(among)),
+        )
+        .distinct()
+    )
+    return frozenset(
+        value for path, value in rows if is_own_manifest(bytes(path).decode("utf-8", "surrogateescape"))
+    )
 
 
 def commit_span(connection: Connection, repository_id: int) -> tuple[int, int, int]:

@@ -49,6 +49,7 @@ from achievement_collector.derive.pulls import standings
 from achievement_collector.derive.release_achievements import ReleaseFacts, conclude_release
 from achievement_collector.derive.releases import Release, find_releases, first_releases
 from achievement_collector.derive.scores import Scale, calibrate
+from achievement_collector.derive.skills import telling_dependencies
 from achievement_collector.errors import CollectorError
 from achievement_collector.facts import Signature, Tag, body_of
 from achievement_collector.facts.work import CiReport, PullRequest
@@ -215,6 +216,8 @@ class _Work:
                 message=head.message,
                 patch_id=head.patch_id,
             )
+        declared = reading.declared_dependencies(connection, self.place.id, telling_dependencies())
+        self.rules = self.rules._replace(declared=declared)
         self.releases, early = find_releases(self.history, self.tags)
         released = {release.tag.name: release.tag.target for release in (*self.releases, *early)}
         branches = {} if self.is_partial else self._unmerged_branches()
@@ -258,6 +261,7 @@ class _Work:
             self.rules.min_lines,
             self.rules.style.learned,
             self.rules.uses_types,
+            sorted(self.rules.declared),
             history.shas[draft.anchor],
             [
                 (history.shas[n], history.shas[n] in self.formatting, self.kind_of_author(n))
