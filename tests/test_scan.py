@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from achievement_collector.config import Settings
 from achievement_collector.facts import Commit
 from achievement_collector.ledger import reading
 from achievement_collector.ledger.store import Ledger
 from achievement_collector.ledger.tables import commits
+from achievement_collector.services.editing import edit_achievement
 from tests.conftest import scan_into
 from tests.git_repositories import ALICE, BOB, START, Repository, git, lines
 
@@ -243,6 +245,60 @@ def test_a_shallow_clone_takes_nothing_from_what_is_known_whole(
         assert place.shallow == frozenset()
         counted = connection.scalar(sa.text("SELECT count(*) FROM achievements WHERE is_counted"))
     assert counted == 4
+
+
+def test_what_people_set_follows_a_commit_through_a_rebase_and_an_amendment(
+    any_ledger: Ledger, repository: Repository
+) -> None:
+    for number in range(4):
+        repository.commit(f"feat: number {number}", {f"{number}.py": lines(60)})
+    scan_into(any_ledger, repository.path)
+    settings = Settings(database="unused")
+
+    def ids() -> dict[str, str]:
+        with any_ledger.read() as connection:
+            rows = connection.execute(
+                sa.text("SELECT title, uid FROM achievements WHERE NOT is_hidden")
+            ).all()
+        return {row.title: row.uid for row in rows}
+
+    first = ids()
+    edit_achievement(any_ledger, first["Number 1"], {"title": "My words"}, (), settings, 1)
+    edit_achievement(any_ledger, first["Number 2"], {"hidden": True}, (), settings, 2)
+    before = repository.git("rev-parse", "HEAD")
+    repository.git("commit", "--quiet", "--amend", "-m", "feat: number 3, better told")
+    repository.git("rebase", "--quiet", "--force-rebase", "--root")
+    assert repository.git("rev-parse", "HEAD") != before
+    scan_into(any_ledger, repository.path)
+    second = ids()
+    assert second.keys() == {"Number 0", "My words", "Number 3, better told"}
+    assert second["My words"] != first["Number 1"]
+    repository.git("reset", "--quiet", "--hard", before)
+    scan_into(any_ledger, repository.path)
+    assert ids() == {
+        "Number 0": first["Number 0"],
+        "My words": first["Number 1"],
+        "Number 3": first["Number 3"],
+    }
+    edit_achievement(any_ledger, first["Number 1"], {}, ("title",), settings, 3)
+    assert "Number 1" in ids()
+
+
+def test_what_people_set_follows_no_commit_that_it_might_not_be(
+    ledger: Ledger, repository: Repository
+) -> None:
+    date = "@1700000000 +0000"
+    for number in range(2):
+        repository.commit(f"feat: number {number}", {f"{number}.py": lines(60)}, date=date)
+    scan_into(ledger, repository.path)
+    with ledger.read() as connection:
+        uid = connection.scalar(sa.text("SELECT uid FROM achievements WHERE title = 'Number 0'"))
+    edit_achievement(ledger, str(uid), {"title": "My words"}, (), Settings(database="unused"), 1)
+    repository.git("rebase", "--quiet", "--force-rebase", "--root")
+    scan_into(ledger, repository.path)
+    with ledger.read() as connection:
+        titles = set(connection.scalars(sa.text("SELECT title FROM achievements")))
+    assert titles == {"Number 0", "Number 1"}
 
 
 def test_a_detached_head_counts(ledger: Ledger, repository: Repository) -> None:

@@ -264,6 +264,34 @@ def move_edits(connection: Connection, renamed: Mapping[str, str]) -> None:
             )
 
 
+class EditedChange(NamedTuple):
+    """What a change on which people set something is known by, whatever its commits are called. ``started`` is when its
+    first commit was written, in seconds; ``people`` are ids of signatures."""
+
+    uid: str
+    started: int
+    commits: int
+    people: frozenset[int]
+
+
+def edited_changes(connection: Connection, ids: Sequence[int]) -> list[EditedChange]:
+    """Those of these rows on which people set something."""
+    in_force = list(edits_of(connection)) if ids else []
+    wanted = set(ids)
+    found = []
+    for start in range(0, len(in_force), _MANY):
+        part = in_force[start : start + _MANY]
+        query = sa.select(achievements.c.id, achievements.c.uid, achievements.c.detail)
+        for row in connection.execute(query.where(achievements.c.uid.in_(part))).all():
+            detail = json.loads(row.detail)
+            if row.id in wanted and detail.get("started") and detail.get("commits"):
+                credit = achievement_credits.c
+                of_row = sa.select(credit.signature_id).where(credit.achievement_id == row.id)
+                people = frozenset(int(one) for one in connection.scalars(of_row))
+                found.append(EditedChange(row.uid, int(detail["started"][0]), len(detail["commits"]), people))
+    return found
+
+
 def apply_edits(connection: Connection, repository_id: int | None = None) -> None:
     """Lays the edits in force over the derived rows, of one repository or of all."""
     in_force = edits_of(connection)

@@ -14,8 +14,8 @@ import os
 import signal
 import threading
 from array import array
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -310,12 +310,14 @@ class _Work:
             if everything or one.key not in stored or stored[one.key].fingerprint != one.fingerprint
         ]
         redone = {self.drafts[number].key for number in wanted} | {one.key for one in lonely}
-        gone = [row.id for key, row in stored.items() if key not in prints]
+        # while a scan is under way, what is not there may be yet to come
+        gone = [] if self.is_partial else [row.id for key, row in stored.items() if key not in prints]
         lasting = [row for key, row in stored.items() if key in prints and key not in redone]
         scale = Scale(self.place.impact_scale, self.place.impact_scale_basis)
         totals = [(row.occurred, row.raw_impact) for row in lasting if row.is_counted]
         with self.ledger.write() as connection:
             conclusions.note_derivation(connection, self.place.id, derived_from="")
+            conclusions.move_edits(connection, self._rewritten(connection, gone, stored.keys()))
             conclusions.remove_achievements(connection, gone)
         done = 0
         for part in chain(self._concluded(wanted, prints), [lonely] if lonely else []):
@@ -360,6 +362,29 @@ class _Work:
             self._replace_releases(connection)
             conclusions.move_edits(connection, self._former_ids())
             conclusions.apply_edits(connection, self.place.id)
+
+    def _rewritten(self, connection: Connection, gone: Sequence[int], known: Set[str]) -> dict[str, str]:
+        """Former id -> present one of edited changes whose commits a rebase or an amendment replaced: it keeps who wrote
+        them and when. What two could have become stays where it was."""
+        edited = conclusions.edited_changes(connection, gone)
+        if not edited:
+            return {}
+        written = self.history.authored
+        new: dict[tuple[int, int], list[ChangeDraft]] = defaultdict(list)
+        for draft in self.drafts:
+            if draft.key not in known and draft.commits:
+                new[min(written[number] for number in draft.commits), len(draft.commits)].append(draft)
+        found: dict[str, str] = {}
+        for one in edited:
+            same = [
+                draft.key
+                for draft in new[one.started, one.commits]
+                if one.people & {self.history.authors[number] for number in draft.commits}
+            ]
+            if len(same) == 1:
+                found[one.uid] = conclusions.achievement_uid(self.place.uid, same[0])
+        twice = {uid for uid, count in Counter(found.values()).items() if count > 1}
+        return {old: present for old, present in found.items() if present not in twice}
 
     def _former_ids(self) -> dict[str, str]:
         """The ids under which the commits of pull requests were known before the forge told of these -> the present ones."""
