@@ -120,6 +120,19 @@ def test_a_revert_takes_the_credit_and_a_reland_gives_it_back(
     assert record(any_ledger)["Risky"]["is_counted"]
 
 
+def test_a_revert_that_quotes_nothing_is_one(ledger: Ledger, repository: Repository) -> None:
+    repository.commit("refactor(api): use the crate (#4)", {"a.py": lines(80)})
+    repository.commit("revert: refactor(api): use the crate (#5)", {"a.py": lines(2)})
+    repository.commit("revert(schema): move it back", {"b.py": lines(80)})
+    scan_into(ledger, repository.path)
+    found = record(ledger)
+    assert [title for title, one in found.items() if one["is_counted"]] == ["Move it back (schema)"]
+    assert {one["left_out_reason"] for one in found.values() if not one["is_counted"]} == {
+        "reverted by #5",
+        "a revert: it takes credit away and earns none",
+    }
+
+
 def test_the_reverted_part_of_a_pull_request_leaves_the_rest(ledger: Ledger, repository: Repository) -> None:
     repository.commit("start")
     pull_request(repository, 3, "Three steps", commits=3)

@@ -258,6 +258,7 @@ _PICKED_NUMBER = re.compile(
     r"|\b[Cc]herry[- ]pick(?:s|ed)?(?: of| from)?:?(?: PR| pull request)? ?(?:[\w.-]+/[\w.-]+)?#(\d{1,9})\b"
 )
 _REVERT_TITLE = re.compile(r"""[Rr]evert(?:ed)?:? ["“](.+)["”](?:\s*\([#!]\d+\))*\s*$""", re.DOTALL)
+_REVERT_TYPE = re.compile(r"[Rr]evert(?:\([^)]*\))?!?: (\S.*)", re.DOTALL)
 _RELAND_TITLE = re.compile(
     r"""(?:[Rr]e-?(?:apply|land)(?:ed)?):? ["“]?(.+?)["”]?(?:\s*\([#!]\d+\))*\s*$""", re.DOTALL
 )
@@ -278,9 +279,13 @@ def reverted_numbers(message: str) -> tuple[int, ...]:
 
 
 def reverted_title(subject: str) -> str | None:
-    """The title inside ``Revert "title"``; of ``Revert "Revert "x""`` it is ``Revert "x"``."""
+    """The title inside ``Revert "title"``; of ``Revert "Revert "x""`` it is ``Revert "x"``. Of ``revert: feat: x``, which
+    quotes nothing, it is ``feat: x``."""
     match = _REVERT_TITLE.match(subject[:2000])
-    return match[1] if match else None
+    if match:
+        return match[1]
+    match = _REVERT_TYPE.match(subject[:2000])
+    return match[1].strip() if match and parse_header(match[1]) else None
 
 
 def relanded_title(subject: str) -> str | None:
