@@ -112,6 +112,17 @@ def test_show_tells_the_breakdown_and_how_to_verify_it(
     assert command.endswith(data["commits"][0])
 
 
+def test_show_fills_no_line_of_a_description_with_spaces(
+    run: Run, repository: Repository, tmp_path: Path
+) -> None:
+    repository.commit("feat: told\n\nIn two lines.\nOf words.", {"a.py": lines(60)})
+    run("scan", repository.path, "--db", tmp_path / "l.db")
+    (one,) = json.loads(run("list", "--json", "--db", tmp_path / "l.db").stdout)
+    told = run("show", one["id"], "--db", tmp_path / "l.db").stdout.split("\n")
+    assert max(len(line) for line in told) < 300
+    assert any(line.strip() == "Of words." for line in told)
+
+
 def test_stats(run: Run, scanned: Path) -> None:
     text = run("stats", "--db", scanned).stdout
     for told in ("2023-11", "feature", "Python", "█"):

@@ -212,7 +212,7 @@ def test_a_shallow_clone_knows_where_it_is_cut_and_can_be_deepened(
         reasons = list(
             connection.scalars(sa.text("SELECT left_out_reason FROM achievements WHERE NOT is_counted"))
         )
-    assert reasons == ["not measured: the history is cut here, so what it changed is unknown"]
+    assert reasons == ["not measured: the history is cut or damaged here, so what it changed is unknown"]
     git(clone, "fetch", "--quiet", "--unshallow")
     scan_into(any_ledger, clone)
     found = stored(any_ledger)

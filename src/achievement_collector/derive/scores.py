@@ -270,7 +270,7 @@ def _saturating(quantity: float, points: float, half: float) -> float:
 def _extent(facts: ScoreInputs, points: float, half: float) -> list[ScorePart]:
     size = facts.size
     if not size.is_measured:
-        return [ScorePart("extent", 0.0, "not measured: the history is cut here")]
+        return [ScorePart("extent", 0.0, "not measured: the history is cut or damaged here")]
     if not size.lines:
         return []
     files = f"{size.files:,} file" + ("" if size.files == 1 else "s")

@@ -57,7 +57,9 @@ def judge(
 ) -> Verdict:
     """The verdict on a change. ``min_lines`` is the number of lines that must be exceeded."""
     if not size.is_measured:
-        return Verdict(False, "not measured: the history is cut here, so what it changed is unknown")
+        return Verdict(
+            False, "not measured: the history is cut or damaged here, so what it changed is unknown"
+        )
     if not size.lines:
         if size.left_out:
             most, lines = max(size.left_out, key=lambda item: item[1])

@@ -147,7 +147,7 @@ def achievement_in_full(
         Text(""),
     ]
     if one.description:
-        parts += [Padding(Text(printable(one.description)), (0, 0, 1, 2))]
+        parts += [Padding(Text(printable(one.description)), (0, 0, 1, 2), expand=False)]
     parts.append(facts)
     for name, score in (("impact", one.impact), ("complexity", one.complexity)):
         if score.parts:

@@ -70,9 +70,7 @@ def role_in_words(credit: Credit) -> str:
 def size_in_words(achievement: Achievement) -> str:
     size = achievement.size
     if not size.is_measured:
-        return (
-            f"not measured ({'the history is cut here' if achievement.commits else 'the forge told no size'})"
-        )
+        return f"not measured ({'the history is cut or damaged here' if achievement.commits else 'the forge told no size'})"
     if not size.lines and not size.lines_left_out:
         return "no changed lines that count"
     text = f"+{size.lines_added:,} −{size.lines_deleted:,} lines in {plural(size.files, 'file')}"
