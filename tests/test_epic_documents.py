@@ -470,7 +470,7 @@ class TestRedaction:
 
     def structure(self) -> dict[str, Any]:
         named = pull(
-            7, "Onboard GLOBEX  Corp", "Bob Builder", "bob\u200b builder", base="main",
+            7, "Onboard GLOBEX  Corp (as in 0badc0de17)", "Bob Builder", "bob\u200b builder", base="main",
             body="[Globex plan](https://docs.google.com/document/d/1)\n![shot](https://example.dev/globex-corp.png)",
         )  # fmt: skip
         other = pull(
@@ -508,6 +508,7 @@ class TestRedaction:
             "acme/",
             "vector",
             "results.png",
+            "0badc0de",
             content_hash(structure),
         ):
             assert word not in text.lower().replace("\\", "")

@@ -3,5 +3,5 @@
 (The data files under ``rules/`` are part of the rules: they are read once, from the package itself.)
 """
 
-RULES_VERSION = 3
+RULES_VERSION = 4
 """Bumped with every change of a rule that can change a conclusion; stored with every conclusion."""

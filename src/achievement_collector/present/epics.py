@@ -14,7 +14,7 @@ from achievement_collector.errors import ConfigurationError, ExportRefusedError
 from achievement_collector.present.epic_view import Standing, Structure, build
 from achievement_collector.present.personas import Persona
 from achievement_collector.present.printable import printable
-from achievement_collector.present.redaction import Redactions, _Replacing
+from achievement_collector.present.redaction import Redactions, _Replacing, without_shas
 from achievement_collector.present.secrets import find_secrets
 from achievement_collector.present.view import Document
 
@@ -148,13 +148,14 @@ def _each_text(value: Any, change: Callable[[str, str], str], name: str = "") ->
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d(T[\d:]+Z)?")
 _OWN_WORDS = frozenset({"state", "ci", "kind"})
+_OWN_IDS = frozenset({"achievement", "content_hash"})
 _ADDRESSES = frozenset({"url", "pr_links", "issue_links"})
 
 
 def _redacted(told: dict[str, Any], redactions: Redactions) -> dict[str, Any]:
     """Every text redacted. An address that names what is hidden is dropped; so is each of a hidden repository, and,
-    since the structure does not say which pull request told of them, every CI report, screenshot and document of an
-    epic with a hidden repository."""
+    since the structure does not say which pull request told of them, every commit, CI report, screenshot and document of
+    an epic with a hidden repository."""
     replacing = _Replacing(redactions)
     pulls = told["epic"]["deliverables"]["pull_requests"]
     hidden = {one["key"] for one in pulls if _hides(replacing, one)}
@@ -172,7 +173,8 @@ def _redacted(told: dict[str, Any], redactions: Redactions) -> dict[str, Any]:
             return text
         if name in _ADDRESSES:
             return "" if _leads_back(replacing, text) else text
-        return replacing(text)
+        told = replacing(text)
+        return without_shas(told) if hidden and name not in _OWN_IDS else told
 
     addresses = {one["url"] for one in pulls if one["key"] in hidden}
     changed: dict[str, Any] = _each_text(told, change)

@@ -92,7 +92,7 @@ def _achievement(one: Achievement, replacing: _Replacing, is_hidden: bool) -> Ac
     name = one.repository.rpartition("/")[2]
     if one.kind is AchievementKind.RELEASE and title.lower().startswith(f"{name} release".lower()):
         title = f"{one.repository}{title[len(name) :]}"  # the rules wrote the name; the user redacts the whole of it
-    changed: Achievement = replacing.everywhere(replace(one, title=title), also=_without_shas)
+    changed: Achievement = replacing.everywhere(replace(one, title=title), also=without_shas)
     evidence = tuple(
         item._replace(url="", reference="withheld" if item.kind == "commit" else item.reference)
         for item in changed.evidence
@@ -103,8 +103,8 @@ def _achievement(one: Achievement, replacing: _Replacing, is_hidden: bool) -> Ac
 _SHA = re.compile(r"(?<![^\W_])(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])[0-9a-f]{7,64}(?![^\W_])")
 
 
-def _without_shas(text: str) -> str:
-    """A message may name commits, and so may the words about where a fact came from."""
+def without_shas(text: str) -> str:
+    """A text in which commits are withheld: a message may name them, and so may the words about where a fact came from."""
     return _SHA.sub("withheld", text)
 
 
