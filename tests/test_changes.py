@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
+from achievement_collector.derive.sizes import unwritten
 from achievement_collector.ledger.store import Ledger
 from tests.conftest import scan_into
 from tests.git_repositories import ALICE, BOB, Repository, lines
@@ -265,6 +267,37 @@ def test_what_a_formatter_or_a_translation_platform_wrote_is_nobodys_work(
         "nothing that counts as work: formatting, as its subject says: 160 lines",
         "nothing that counts as work: brought in from a translation platform: 160 lines",
     }
+
+
+@pytest.mark.parametrize(
+    ("subject", "path", "is_meant"),
+    [
+        ("Reformat with black", "a.py", True),
+        ("style: run prettier (#3)", "web/a.vue", True),
+        ("style: run prettier", "README.md", True),
+        ("cargo fmt", "src/a.rs", True),
+        ("Run black on all files", "tests/test_a.py", True),
+        ("New Crowdin updates", "docs/de/guide.md", True),
+        ("Run black on CI", ".github/workflows/ci.yml", False),
+        ("ci: run prettier", ".github/workflows/ci.yml", False),
+        ("Apply black to the header", "web/header.css", False),
+        ("feat: biome", "world/biome.ts", False),
+        ("Import strings from Weblate", "sync/weblate.py", False),
+        ("feat: sync translations from crowdin", "docs/translating.md", False),
+    ],
+)
+def test_only_what_a_tool_can_write_is_taken_for_its_work(subject: str, path: str, is_meant: bool) -> None:
+    found = unwritten(subject)
+    assert (found is not None and found.covers(path)) is is_meant
+
+
+def test_what_is_written_beside_what_a_formatter_wrote_counts(ledger: Ledger, repository: Repository) -> None:
+    repository.commit("feat: start", {"a.py": lines(80)})
+    repository.commit("chore: apply black", {"a.py": lines(80, "b"), "web/a.ts": lines(90, "t")})
+    scan_into(ledger, repository.path)
+    one = record(ledger)["Apply black"]
+    assert one["is_counted"]
+    assert one["detail"]["size"][:3] == [90, 0, 1]
 
 
 def test_lines_replaced_in_place_in_many_files_are_one_small_edit(

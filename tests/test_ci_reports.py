@@ -330,13 +330,12 @@ def test_a_week_before_the_first_known_run_was_not_measured(any_ledger: Ledger, 
     assert ci_report(any_ledger, SETTINGS, TRUTH.until, week="2026-W41")["is_frozen"]
 
 
-@pytest.mark.parametrize("state", ["failed", "refused"])
-def test_a_week_is_not_frozen_while_a_log_may_still_come(any_ledger: Ledger, state: str) -> None:
-    """After one answer 503 it was, for ever, with a failure of which nothing was known."""
+def _a_week_with_a_failed_job(ledger: Ledger) -> tuple[int, int, ci_runs.WantedOfJob]:
+    """(when it failed, when the week ends, the log that it should have)."""
     since, until = TRUTH.since, TRUTH.since + 7 * DAY
     at = since + 2 * DAY
     stored(
-        any_ledger,
+        ledger,
         [
             attempt(1, since - DAY, "success"),
             attempt(2, at, jobs_known=True, jobs=1),
@@ -344,7 +343,13 @@ def test_a_week_is_not_frozen_while_a_log_may_still_come(any_ledger: Ledger, sta
         ],
         [job(2, at)],
     )
-    wanted = ci_runs.WantedOfJob("github.com", 2, None, None)
+    return at, until, ci_runs.WantedOfJob("github.com", 2, None, None)
+
+
+@pytest.mark.parametrize("state", ["failed", "refused"])
+def test_a_week_is_not_frozen_while_a_log_may_still_come(any_ledger: Ledger, state: str) -> None:
+    """After one answer 503 it was, for ever, with a failure of which nothing was known."""
+    at, until, wanted = _a_week_with_a_failed_job(any_ledger)
     for number in range(ci_runs.MOST_TRIES - 1):
         with any_ledger.write() as connection:
             ci_runs.note_log(connection, wanted, ci_runs.Log(state, told="HTTP 503"), at + number * DAY)
@@ -357,18 +362,7 @@ def test_a_week_is_not_frozen_while_a_log_may_still_come(any_ledger: Ledger, sta
 
 
 def test_a_log_that_comes_while_it_is_waited_for_is_in_the_frozen_week(any_ledger: Ledger) -> None:
-    since, until = TRUTH.since, TRUTH.since + 7 * DAY
-    at = since + 2 * DAY
-    stored(
-        any_ledger,
-        [
-            attempt(1, since - DAY, "success"),
-            attempt(2, at, jobs_known=True, jobs=1),
-            attempt(3, until, "success"),
-        ],
-        [job(2, at)],
-    )
-    wanted = ci_runs.WantedOfJob("github.com", 2, None, None)
+    at, until, wanted = _a_week_with_a_failed_job(any_ledger)
     with any_ledger.write() as connection:
         ci_runs.note_log(connection, wanted, ci_runs.Log("failed", told="HTTP 503"), at)
     assert ci_report(any_ledger, SETTINGS, until + DAY)["top_failure_category"]["value"] is None

@@ -40,7 +40,7 @@ from achievement_collector.derive.scores import (
     scaled_value,
 )
 from achievement_collector.derive.significance import Verdict, judge
-from achievement_collector.derive.sizes import is_version_bump, measure, merge_sizes, not_written_here
+from achievement_collector.derive.sizes import is_version_bump, measure, merge_sizes, unwritten
 from achievement_collector.derive.skills import skills_of
 from achievement_collector.derive.value import stated_value
 from achievement_collector.facts import Commit, ContentFact, FileChange, Signature, body_of, subject_of
@@ -329,7 +329,7 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
     counted: set[str] = set()
     for facts, subject in zip(change.commits, subjects, strict=True):
         commit = facts.commit
-        not_written = "" if facts.is_formatting else not_written_here(subject)
+        by_tools = None if facts.is_formatting else unwritten(subject)
         sizes.append(
             measure(
                 commit.files,
@@ -337,11 +337,14 @@ def _size(change: ChangeFacts, subjects: Sequence[str]) -> tuple[Size, list[File
                 is_formatting=facts.is_formatting,
                 is_version_bump=is_version_bump(subject),
                 is_measured=not commit.is_boundary,
-                not_written=not_written,
+                by_tools=by_tools,
             )
         )
-        if not facts.is_formatting and not not_written:
-            files += commit.files[: _MOST_FILES - len(files)]
+        if not facts.is_formatting:
+            written = (
+                commit.files if by_tools is None else [f for f in commit.files if not by_tools.covers(f.path)]
+            )
+            files += written[: _MOST_FILES - len(files)]
     if len(sizes) == 1:
         return sizes[0], files
     for file in files:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from achievement_collector.derive.conclusions import Size
-from achievement_collector.derive.paths import COUNTED, path_info
+from achievement_collector.derive.paths import COUNTED, PathRole, path_info
 from achievement_collector.facts import FileChange
 
 SPACING = "white space only"
@@ -39,7 +40,7 @@ _DEPENDENCY_SUBJECT = re.compile(
 )
 
 
-_TYPE = r"^\W*(?:\w+(?:\([^)]*\))?!?:\s*)?"
+_TYPE = r"^\W*(?:(?!feat|perf)\w+(?:\([^)]*\))?!?:\s*)?"  # a new feature may be about such a tool
 _PLATFORM = r"(?:crowdin|transifex|weblate|lokalise|poeditor)"
 _IMPORT = re.compile(
     rf"{_TYPE}(?:\[\w+\]\s*)?(?:new crowdin (?:updates?|translations?)\b"
@@ -48,25 +49,49 @@ _IMPORT = re.compile(
     r"|new translations \S+ \([\w ,-]+\)|updates? for file \S+ in \w+(?: on branch \S+)?$)",
     re.IGNORECASE,
 )
-_FORMATTER = (
-    r"(?:black|isort|ruff(?: format)?|yapf|autopep8|prettier|rustfmt|(?:cargo|go) fmt|gofmt|goimports|gofumpt|clang-format"
-    r"|biome)"
-)
+_PYTHON = frozenset({"Python", "Jupyter Notebook"})
+_WEB = frozenset({"JavaScript", "TypeScript", "Vue", "Svelte", "CSS", "SCSS", "Less", "HTML", "GraphQL", ""})
+_C = frozenset({"C", "C++", "Objective-C", "Java", "JavaScript", "C#", "Protocol Buffers", "CUDA"})
+_FORMATTERS = {  # by the word in the subject: the languages of what it writes
+    **dict.fromkeys(
+        ("black", "blacken", "blackened", "isort", "ruff", "ruff format", "yapf", "autopep8"), _PYTHON
+    ),
+    **dict.fromkeys(("rustfmt", "cargo fmt"), frozenset({"Rust"})),
+    **dict.fromkeys(("gofmt", "go fmt", "goimports", "gofumpt"), frozenset({"Go"})),
+    **dict.fromkeys(("prettier", "biome"), _WEB),
+    "clang-format": _C,
+}
+_FORMATTER = "(" + "|".join(sorted(map(re.escape, _FORMATTERS), reverse=True)) + ")"
 _ALL = r"(?: (?:all|the|whole|entire|every|source|code|codebase|code base|files?|everything|python)){0,4}"
 _REFORMAT = re.compile(
-    rf"{_TYPE}(?:(?:apply|run|re-?run|ran|applied) {_FORMATTER}|blacken(?:ed)?|{_FORMATTER}"
-    rf"|(?:re-?)?format(?:ted|s)?\b{_ALL} (?:with|using|by) {_FORMATTER})"
+    rf"{_TYPE}(?:(?:apply|run|re-?run|ran|applied)\ |(?:re-?)?format(?:ted|s)?\b{_ALL}\ (?:with|using|by)\ )?{_FORMATTER}"
     r"(?: (?:on|over|to) [\w ./]{1,30})?\.?(?: \(#\d+\))?$",
     re.IGNORECASE,
 )
+_WRITTEN_BY_FORMATTERS = frozenset({PathRole.SOURCE, PathRole.TEST, PathRole.DOCS, PathRole.CONFIG})
+_BROUGHT_IN = frozenset({PathRole.DOCS, PathRole.CONFIG, PathRole.TRANSLATION, PathRole.DATA})
 
 
-def not_written_here(subject: str) -> str:
-    """Why nobody wrote the lines of a commit by hand, as its subject says: a formatter did, or translators on a platform
-    whose work was brought in. Empty where it says nothing of the kind."""
+class Unwritten(NamedTuple):
+    """What nobody wrote by hand in a commit: the lines of files of these roles and languages ("" where a file has none)."""
+
+    reason: str
+    roles: frozenset[PathRole]
+    languages: frozenset[str]
+
+    def covers(self, path: str) -> bool:
+        info = path_info(path)
+        return info.role in self.roles and info.language in self.languages
+
+
+def unwritten(subject: str) -> Unwritten | None:
+    """What a formatter wrote in a commit, or translators on a platform whose work was brought in, as its subject says. Only
+    what such a one can write is meant: a workflow that runs the formatter, and the code that fetches translations, are
+    somebody's work."""
     if _IMPORT.match(subject[:300]):
-        return IMPORTED
-    return REFORMATTED if _REFORMAT.match(subject[:300]) else ""
+        return Unwritten(IMPORTED, _BROUGHT_IN, frozenset({""}))
+    found = _REFORMAT.match(subject[:300])
+    return Unwritten(REFORMATTED, _WRITTEN_BY_FORMATTERS, _FORMATTERS[found[1].lower()]) if found else None
 
 
 def is_version_bump(subject: str) -> bool:
@@ -81,14 +106,14 @@ def measure(
     is_formatting: bool = False,
     is_version_bump: bool = False,
     is_measured: bool = True,
-    not_written: str = "",
+    by_tools: Unwritten | None = None,
 ) -> Size:
     """The size of one commit.
 
     ``spaceless`` maps paths to (added, deleted) with white space ignored, where that was asked for: a file
     that shrinks there counts only as far. ``is_formatting``: the project lists the commit as formatting, so
     nothing counts. ``is_version_bump``: small changes in version files are left out. ``is_measured`` is False
-    where git cannot tell what the commit changed. ``not_written``: why none of its lines count, see :func:`not_written_here`.
+    where git cannot tell what the commit changed. ``by_tools``: what nobody wrote by hand, see :func:`unwritten`.
     """
     if not is_measured:
         return Size(is_measured=False)
@@ -102,9 +127,11 @@ def measure(
         if file.mode == "160000":
             left[SUBMODULE] = left.get(SUBMODULE, 0) + total
             continue
-        if is_formatting or not_written:
-            reason = FORMATTING if is_formatting else not_written
-            left[reason] = left.get(reason, 0) + total
+        if is_formatting:
+            left[FORMATTING] = left.get(FORMATTING, 0) + total
+            continue
+        if by_tools is not None and by_tools.covers(file.path):
+            left[by_tools.reason] = left.get(by_tools.reason, 0) + total
             continue
         if not total:
             if file.status == "R":
